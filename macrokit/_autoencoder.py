@@ -1,0 +1,124 @@
+"""Training the closure: reconstruction, condition number, lift penalty. Needs no force at all."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.scipy.linalg as jsl
+from jaxtyping import Array, Float
+
+from ._closure import Closure, orthonormalise
+from ._optimiser import Cosine
+from ._optimiser import start as start_state
+from ._training import Progress, iterate
+from ._types import Key
+
+
+class ClosureLoss(eqx.Module):
+    """L = |x − ψ(φ(x))|² / Var x + λ |κ(M) − 1|² + μ |(1 − J†J) ψ′(z) v|² / Var x,
+
+    averaged over a batch, v = σ_z ⊙ ε with ε Gaussian. The last term is the *lift penalty*: it asks
+    that the decoder's tangents lie in the row space of J, which is what lifting assumes. It needs
+    no force.
+
+    - `condition`: λ, weight of the condition number (`0.0` leaves its computation out).
+    - `lift`: μ, weight of the lift penalty (`0.0` leaves its computation out).
+    - `orthonormal`: keep the rows of a linear encoder orthonormal, to each other and to the
+      observables' gradients, so that κ = 1 by construction.
+    - `batch`: states per step.
+
+    Source: Chen & Li 2024, eq. 8, for the first two terms.
+    """
+
+    condition: float = 0.0
+    lift: float = 0.1
+    orthonormal: bool = True
+    batch: int = 256
+
+    def __call__(
+        self, parameters: Closure, data: "ClosureData", key: Key
+    ) -> tuple[Any, Float[Array, ""]]:
+        loss, gradient = eqx.filter_value_and_grad(self._loss)(parameters, data, key)
+        return gradient, loss
+
+    def closure(self, parameters: Closure, data: "ClosureData") -> Closure:
+        """The closure that the free parameters stand for."""
+        return orthonormalise(parameters, data.gradients) if self.orthonormal else parameters
+
+    def _loss(self, parameters: Closure, data: "ClosureData", key: Key) -> Float[Array, ""]:
+        closure = self.closure(parameters, data)
+        index_key, tangent_key = jax.random.split(key)
+        index = jax.random.randint(index_key, (self.batch,), 0, len(data.states))
+        x = data.states[index]
+        z = jax.vmap(closure.encode)(x)
+        decoded = jax.vmap(closure.decode)(z)
+        loss = jnp.mean((x.reshape(self.batch, -1) - decoded) ** 2) / data.variance
+        if self.condition:
+            loss += self.condition * jnp.mean((jax.vmap(closure.condition)(x) - 1) ** 2)
+        if self.lift:
+            spread = jax.lax.stop_gradient(closure.decoder.spread)
+            tangents = jax.random.normal(tangent_key, z.shape) * spread
+            outside = jax.vmap(functools.partial(_outside_rows, closure))(x, z, tangents)
+            loss += self.lift * jnp.mean(outside**2) / data.variance
+        return loss
+
+
+@dataclasses.dataclass(frozen=True)
+class ClosureProgress:
+    """One report of a closure in training: the usable `closure`, and the loop's own `progress`."""
+
+    closure: Closure
+    progress: Progress
+
+
+class ClosureData(eqx.Module):
+    """States to learn a closure from, their variance, and the observables' gradients at the mean."""
+
+    states: Float[Array, "snapshots sites channels"]
+    variance: Float[Array, ""]
+    gradients: Float[Array, "observables N"]
+
+    def __init__(self, observable: Callable, states: Array):
+        self.states = jnp.asarray(states)
+        self.variance = jnp.var(self.states, axis=0).mean()
+        jacobian = jax.jacrev(observable)(self.states.mean(axis=0))
+        self.gradients = jacobian.reshape(len(jacobian), -1)
+
+
+def _outside_rows(closure: Closure, x: Array, z: Array, v: Array) -> Float[Array, " N"]:
+    """(1 − J†J) ψ′(z) v, by one JVP and one VJP of the encoder."""
+    tangent = jax.jvp(closure.decode, (z,), (v,))[1]
+    _, pushed = jax.jvp(closure.encode, (x,), (tangent.reshape(x.shape),))
+    factor = jnp.linalg.cholesky(closure.gram(x))
+    _, pull = jax.vjp(closure.encode, x)
+    (inside,) = pull(jsl.cho_solve((factor, True), pushed))
+    return tangent - inside.reshape(-1)
+
+
+def train_closure(
+    closure: Closure,
+    states: Float[Array, "snapshots sites channels"],
+    *,
+    loss: ClosureLoss | None = None,
+    steps: int = 20_000,
+    learning_rate: float = 2e-3,
+    every: int = 500,
+    key: Key,
+) -> Iterator["ClosureProgress"]:
+    """Train a closure on states alone, yielding a `ClosureProgress` every `every` steps.
+
+    - `closure`: where to start, from `linear_closure` or `nonlinear_closure`.
+    - `states`: snapshots. - `learning_rate`: peak of a cosine schedule over `steps`.
+
+    `progress.closure` is usable at any time.
+    """
+    loss = ClosureLoss() if loss is None else loss
+    data = ClosureData(closure.observable, states)
+    state = start_state(closure, Cosine(learning_rate, steps), key=key)
+    for progress in iterate(loss, state, data, steps=steps, every=every):
+        current = loss.closure(progress.state.model, data)
+        yield ClosureProgress(current, progress)

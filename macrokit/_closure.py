@@ -1,0 +1,235 @@
+"""The closure: macroscopic variables z = φ(x) that close the dynamics of the observables."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.scipy.linalg as jsl
+import numpy as np
+from jaxtyping import Array, Float
+
+from ._types import Jacobian, Key, Macro, State
+
+
+class Encoder(eqx.Module):
+    """ẑ = k(W x + b): a linear first layer, and a head k behind it (the identity, or a network).
+
+    That the first layer is linear is what lets the Jacobian be written k′(h) W, so that M = J Jᵀ
+    needs W Wᵀ and no (d, N) matrix.
+    """
+
+    weight: Float[Array, "hidden N"]
+    bias: Float[Array, " hidden"]
+    head: Callable[[Float[Array, " hidden"]], Float[Array, " learned"]]
+
+    def __call__(self, x: State) -> Float[Array, " learned"]:
+        return self.head(self.hidden(x))
+
+    def hidden(self, x: State) -> Float[Array, " hidden"]:
+        return self.weight @ x.reshape(-1) + self.bias
+
+    def head_jacobian(self, x: State) -> Float[Array, "learned hidden"]:
+        """k′(h) at h = W x + b."""
+        return jax.jacrev(self.head)(self.hidden(x))
+
+
+class Decoder(eqx.Module):
+    """ψ(z) = m + s ⊙ net((z − μ)/σ); only used to train the encoder."""
+
+    net: Callable[[Macro], Float[Array, " N"]]
+    centre: Float[Array, " d"]
+    spread: Float[Array, " d"]
+    state_centre: Float[Array, " N"]
+    state_spread: Float[Array, " N"]
+
+    def __call__(self, z: Macro) -> Float[Array, " N"]:
+        # The standardisation is data, not a parameter.
+        centre, spread, state_centre, state_spread = jax.lax.stop_gradient(
+            (self.centre, self.spread, self.state_centre, self.state_spread)
+        )
+        return state_centre + state_spread * self.net((z - centre) / spread)
+
+
+class Identity(eqx.Module):
+    """k(h) = h, the head of a linear encoder."""
+
+    def __call__(self, h: Array) -> Array:
+        return h
+
+
+class Head(eqx.Module):
+    """k(h) = net(softplus(h)): the layers behind the first one."""
+
+    net: eqx.nn.MLP
+
+    def __call__(self, h: Array) -> Array:
+        return self.net(jax.nn.softplus(h))
+
+
+class Closure(eqx.Module):
+    """z = φ(x) = (z*, ẑ), the observables and the learned variables that close their dynamics.
+
+    - `observable`: z* = φ*(x), a function of one state; it has no parameters.
+    - `encoder`: ẑ = φ̂(x).
+    - `decoder`: ψ(z) ≈ x.
+
+    Source: Chen & Li 2024, section 3.1.
+    """
+
+    observable: Callable[[State], Float[Array, " observables"]]
+    encoder: Encoder
+    decoder: Decoder
+
+    def encode(self, x: State) -> Macro:
+        """z = (z*, ẑ)."""
+        return jnp.concatenate([self.observable(x), self.encoder(x)])
+
+    def decode(self, z: Macro) -> Float[Array, " N"]:
+        """ψ(z), the state as one vector of N = sites · channels numbers."""
+        return self.decoder(z)
+
+    def jacobian(self, x: State) -> Jacobian:
+        """J = φ′(x) of shape (d, sites, channels), learned rows as k′(h) W."""
+        learned = self.encoder.head_jacobian(x) @ self.encoder.weight
+        return jnp.concatenate([self._observable_jacobian(x), learned.reshape(-1, *x.shape)])
+
+    def gram(self, x: State) -> Float[Array, "d d"]:
+        """M = J Jᵀ from W Wᵀ, W ∇z* and ∇z*·∇z*; the learned rows of J are never formed."""
+        gradients = self._observable_jacobian(x)
+        gradients = gradients.reshape(len(gradients), -1)
+        head, weight = self.encoder.head_jacobian(x), self.encoder.weight
+        cross = (head @ (weight @ gradients.T)).T
+        return jnp.block(
+            [[gradients @ gradients.T, cross], [cross.T, head @ (weight @ weight.T) @ head.T]]
+        )
+
+    def lift(self, x: State) -> Jacobian:
+        """Aᵀ = M⁻¹ J of shape (d, sites, channels); A = J† maps dz/dt back to dx/dt."""
+        jacobian = self.jacobian(x)
+        rows = jacobian.reshape(len(jacobian), -1)
+        return jsl.cho_solve((jnp.linalg.cholesky(rows @ rows.T), True), rows).reshape(
+            jacobian.shape
+        )
+
+    def condition(self, x: State) -> Float[Array, ""]:
+        """κ(M) = λ_max/λ_min of M = J Jᵀ."""
+        eigenvalues = jnp.linalg.eigvalsh(self.gram(x))
+        return eigenvalues[-1] / eigenvalues[0]
+
+    def _observable_jacobian(self, x: State) -> Jacobian:
+        return jax.jacrev(self.observable)(x)
+
+
+def linear_closure(
+    observable: Callable, states: Float[Array, "snapshots sites channels"], learned: int, *, key: Key
+) -> Closure:
+    """A linear closure started at principal components: ẑ = W(x − m).
+
+    The rows of W are the leading principal directions of the states after the gradients of the
+    observables (taken at the mean state) have been projected out, scaled to the root mean square
+    norm of those gradients. With linear observables whose gradients are orthogonal and of equal
+    norm, κ(M) = 1 exactly.
+
+    - `states`: snapshots to take mean, principal directions and spreads from.
+    - `learned`: number of learned variables.
+    - `key`: for the decoder's initial weights.
+    """
+    flat, mean, spread = _statistics(states)
+    gradients = _gradients_at(observable, mean.reshape(states.shape[1:]))
+    rows = principal_directions(flat - mean, gradients, learned)
+    encoder = Encoder(jnp.asarray(rows), jnp.asarray(-rows @ mean), Identity())
+    return _with_decoder(observable, encoder, states, mean, spread, key)
+
+
+def nonlinear_closure(
+    observable: Callable,
+    states: Float[Array, "snapshots sites channels"],
+    learned: int,
+    width: int = 32,
+    *,
+    standardise: bool = True,
+    key: Key,
+) -> Closure:
+    """The paper's closure: N-`width`-`width`-`learned` softplus encoder, and a mirrored decoder.
+
+    - `standardise`: centre and scale the inputs of the encoder and the outputs of the decoder.
+      The released code does not: `False` for parity.
+    """
+    encoder_key, head_key, decoder_key = jax.random.split(key, 3)
+    flat, mean, spread = _statistics(states)
+    # One spread for all coordinates where a coordinate barely moves, so that 1/spread stays tame.
+    spread = np.maximum(spread, 1e-3 * spread.max())
+    if not standardise:
+        mean, spread = np.zeros_like(mean), np.ones_like(spread)
+    weight = jax.nn.initializers.glorot_normal()(encoder_key, (width, flat.shape[1])) / spread
+    net = eqx.nn.MLP(width, learned, width, 1, jax.nn.softplus, key=head_key)
+    encoder = Encoder(weight, -weight @ mean, Head(_glorot(net, head_key)))
+    return _with_decoder(
+        observable, encoder, states, mean, spread, decoder_key, standardise=standardise
+    )
+
+
+def principal_directions(
+    centred: Float[np.ndarray, "snapshots N"], gradients: Float[np.ndarray, "observables N"], count: int
+) -> Float[np.ndarray, "count N"]:
+    """Leading principal directions orthogonal to `gradients`, with their root mean square norm."""
+    basis = np.linalg.qr(gradients.T)[0]
+    rest = centred - (centred @ basis) @ basis.T
+    rows = np.linalg.svd(rest[:2000], full_matrices=False)[2][:count]
+    return rows * np.sqrt((gradients**2).sum(axis=1).mean())
+
+
+def orthonormalise(closure: Closure, gradients: Float[Array, "observables N"]) -> Closure:
+    """The closure with its linear rows made orthogonal to `gradients` and to each other, with the
+    gradients' root mean square norm: rows = s L⁻¹ V, L Lᵀ = V Vᵀ. Idempotent."""
+    weight = closure.encoder.weight
+    basis = jnp.linalg.qr(gradients.T)[0]
+    rest = weight - (weight @ basis) @ basis.T
+    scale = jnp.sqrt((gradients**2).sum(axis=1).mean())
+    rows = scale * jsl.solve_triangular(jnp.linalg.cholesky(rest @ rest.T), rest, lower=True)
+    return eqx.tree_at(lambda c: c.encoder.weight, closure, rows)
+
+
+def _statistics(states: Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    flat = np.asarray(states).reshape(len(states), -1)
+    return flat, flat.mean(axis=0), flat.std(axis=0)
+
+
+def _gradients_at(observable: Callable, x: Array) -> np.ndarray:
+    jacobian = jax.jacrev(observable)(jnp.asarray(x))
+    return np.asarray(jacobian).reshape(len(jacobian), -1)
+
+
+def _with_decoder(
+    observable: Callable,
+    encoder: Encoder,
+    states: Array,
+    mean: np.ndarray,
+    spread: np.ndarray,
+    key: Key,
+    *,
+    standardise: bool = True,
+) -> Closure:
+    z = jax.vmap(lambda x: jnp.concatenate([observable(x), encoder(x)]))(jnp.asarray(states))
+    d, n = z.shape[1], mean.size
+    net = eqx.nn.MLP(d, n, 32, 2, jax.nn.softplus, key=key)
+    centre, z_spread = z.mean(axis=0), z.std(axis=0)
+    if not standardise:
+        centre, z_spread = jnp.zeros(d), jnp.ones(d)
+    decoder = Decoder(_glorot(net, key), centre, z_spread, jnp.asarray(mean), jnp.asarray(spread))
+    return Closure(observable, encoder, decoder)
+
+
+def _glorot(net: eqx.nn.MLP, key: Key) -> eqx.nn.MLP:
+    """The network with Xavier weights and zero biases, as the released code starts it."""
+    keys = jax.random.split(key, len(net.layers))
+    layers = [
+        eqx.tree_at(
+            lambda layer: (layer.weight, layer.bias),
+            layer,
+            (jax.nn.initializers.glorot_normal()(k, layer.weight.shape), jnp.zeros_like(layer.bias)),
+        )
+        for layer, k in zip(net.layers, keys, strict=True)
+    ]
+    return eqx.tree_at(lambda n: n.layers, net, tuple(layers))

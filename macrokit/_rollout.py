@@ -1,0 +1,130 @@
+"""The macroscopic model in the units of z, its roll-outs, and how wrong they are."""
+
+import functools
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ._closure import Closure
+from ._sampling import Trajectories
+from ._types import Macro
+from .macro import AbstractMacro, AbstractScaling
+
+
+class MacroModel(eqx.Module):
+    """dz/dt = g(z) in the units of z: a field G and the scaling that dresses it."""
+
+    field: AbstractMacro
+    scaling: AbstractScaling
+
+    def __call__(self, z: Macro) -> Macro:
+        """g(z)."""
+        return self.scaling(self.field, z)
+
+
+class Rollout(eqx.Module):
+    """z at the asked times, and when the run left the region of trust.
+
+    - `left_at`: the time at which |z − μ| grew beyond `horizon` spreads or the solver gave up;
+      infinity for a run that did neither. Frames after it are not predictions: `valid` masks them.
+    """
+
+    times: Float[Array, " times"]
+    z: Float[Array, "times d"]
+    left_at: Float[Array, ""]
+
+    @property
+    def diverged(self) -> Array:
+        return jnp.isfinite(self.left_at)
+
+    @property
+    def valid(self) -> Array:
+        return self.times < self.left_at
+
+
+def rollout(
+    model: MacroModel, z0: Macro, times: Float[Array, " times"], *, horizon: float = 100.0
+) -> Rollout:
+    """Solve dz/dt = g(z) from z₀ with diffrax (Tsit5, adaptive, tolerance 1e-6 of the spread).
+
+    - `times`: increasing, the first one is the time of z₀.
+    - `horizon`: |z − μ|/σ beyond which the run is called diverged and stopped.
+    """
+    scaling = model.scaling
+
+    def standardised(t: Array, u: Macro, _: None) -> Macro:
+        return model(scaling.centre + scaling.spread * u) / scaling.spread
+
+    def left(t: Array, u: Macro, *_, **__) -> Array:
+        return jnp.max(jnp.abs(u)) > horizon
+
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(standardised),
+        diffrax.Tsit5(),
+        times[0],
+        times[-1],
+        dt0=None,
+        y0=(z0 - scaling.centre) / scaling.spread,
+        saveat=diffrax.SaveAt(fn=lambda t, u, _: u, ts=times),
+        stepsize_controller=diffrax.PIDController(rtol=1e-5, atol=1e-6),
+        max_steps=4096,
+        event=diffrax.Event(left),
+        throw=False,
+    )
+    finite = jnp.isfinite(solution.ys).all(axis=1)
+    left_at = jnp.where(finite.all(), jnp.inf, times[jnp.argmin(finite)])
+    held = jax.lax.cummax(jnp.where(finite, jnp.arange(len(times)), 0))
+    return Rollout(times, scaling.centre + scaling.spread * solution.ys[held], left_at)
+
+
+def relative_error(
+    predicted: Float[Array, "times observables"], true: Float[Array, "times observables"]
+) -> Float[Array, ""]:
+    """Σ_t |z*_pred − z*_true|₂ / Σ_t |z*_true|₂ of one trajectory (Chen & Li 2024, appendix)."""
+    norm = functools.partial(jnp.linalg.norm, axis=1)
+    return norm(predicted - true).sum() / norm(true).sum()
+
+
+class TestSet(eqx.Module):
+    """Held-out trajectories as the macroscopic model meets them: z₀, times, z* along the truth."""
+
+    __test__ = False  # not a pytest class
+
+    start: Float[Array, "trajectories d"]
+    times: Float[Array, " times"]
+    observables: Float[Array, "trajectories times observables"]
+
+    def __init__(self, closure: Closure, trajectories: Trajectories):
+        self.start = jax.vmap(closure.encode)(trajectories.x[:, 0])
+        self.times = trajectories.times
+        self.observables = jax.lax.map(jax.vmap(closure.observable), trajectories.x)
+
+
+@eqx.filter_jit
+def rollout_errors(
+    model: MacroModel, test: TestSet
+) -> tuple[Float[Array, " trajectories"], Float[Array, " trajectories"]]:
+    """Relative error of the roll-out from each true start, and the time at which it left.
+
+    A roll-out that left the region of trust has infinite error.
+    """
+
+    def one(start: Macro, true: Array) -> tuple[Array, Array]:
+        run = rollout(model, start, test.times)
+        error = relative_error(run.z[:, : true.shape[1]], true)
+        return jnp.where(run.diverged, jnp.inf, error), run.left_at
+
+    return jax.vmap(one)(test.start, test.observables)
+
+
+def test_errors(models: MacroModel, test: TestSet) -> Float[np.ndarray, " members"]:
+    """Mean relative error over the held-out trajectories, for each member of an ensemble."""
+    errors, _ = eqx.filter_vmap(rollout_errors, in_axes=(eqx.if_array(0), None))(models, test)
+    return np.asarray(errors.mean(axis=1))
+
+
+test_errors.__test__ = False

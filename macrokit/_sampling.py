@@ -1,0 +1,297 @@
+"""Simulate; choose snapshots and sites; buy forces. Everything that costs forces happens here."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from ._types import Key
+from .designs import AbstractDesign, WithoutReplacement
+from .systems import AbstractSystem, HostSystem
+
+# Largest |λ| step of the explicit methods on the negative real axis, and forces they spend a step.
+_STABILITY = {"euler": (2.0, 1), "rk4": (2.785, 4)}
+
+
+class Trajectories(eqx.Module):
+    """Simulated runs: x of shape (trajectories, times, sites, channels) at the given `times`.
+
+    `forces`: site forces that the integrator spent on them.
+    """
+
+    times: Float[Array, " times"]
+    x: Float[Array, "trajectories times sites channels"]
+    forces: int
+
+    def __len__(self) -> int:
+        return self.x.shape[0]
+
+    def __getitem__(self, chosen: slice) -> "Trajectories":
+        x = self.x[chosen]
+        return Trajectories(self.times, x, self.forces * len(x) // len(self))
+
+
+def simulate(
+    system: AbstractSystem,
+    starts: Float[Array, "trajectories sites channels"],
+    *,
+    duration: float,
+    step: float,
+    every: int = 1,
+    method: str = "rk4",
+) -> Trajectories:
+    """Fixed-step simulation of dx/dt = f(x) from each start.
+
+    - `duration`, `step`: T and dt, in the system's time unit; T is a whole number of steps.
+    - `every`: every how many steps a frame is stored; the start is frame 0.
+    - `method`: "rk4", or "euler" (the paper's training data for predator–prey).
+
+    Raises `ValueError` when the step is beyond the stable bound, or when a run left the finite
+    numbers (which one, and when).
+    """
+    if method not in _STABILITY:
+        raise ValueError(f"method must be one of {sorted(_STABILITY)}, but got {method!r}.")
+    starts = jnp.asarray(starts)
+    expected = (system.num_sites, system.num_channels)
+    if starts.ndim != 3 or starts.shape[1:] != expected:
+        raise ValueError(
+            f"starts must have shape (trajectories, sites, channels) = (…, {expected[0]}, "
+            f"{expected[1]}), but got {starts.shape}. For a single start, pass `x0[None]`."
+        )
+    _check_finite(starts, "start")
+    limit, evaluations = _STABILITY[method]
+    if system.spectral_bound is not None and step * system.spectral_bound > limit:
+        raise ValueError(
+            f"The step {step:g} is unstable for {method}: with |eigenvalues| up to "
+            f"{system.spectral_bound:.3g} the largest stable step is "
+            f"{limit / system.spectral_bound:.3g}. Choose a smaller `step`."
+        )
+    steps = round(duration / step)
+    if steps < 1 or steps % every:
+        raise ValueError(
+            f"duration/step = {steps} steps cannot be stored every {every} steps. "
+            "Choose `every` as a divisor of the number of steps."
+        )
+    frames = steps // every
+    x = _integrate(system, starts, jnp.asarray(step, starts.dtype), frames, every, method)
+    finite = np.asarray(jnp.isfinite(x).all(axis=(2, 3)))
+    if not finite.all():
+        run, frame = np.argwhere(~finite)[0]
+        raise ValueError(
+            f"Trajectory {run} left the finite numbers at time {frame * every * step:g}. "
+            f"The step {step:g} is probably too large for {method}: try {step / 4:g}."
+        )
+    times = jnp.arange(frames + 1) * (every * step)
+    return Trajectories(times, x, len(starts) * steps * evaluations * system.num_sites)
+
+
+@eqx.filter_jit
+def _integrate(
+    system: AbstractSystem, starts: Array, dt: Array, frames: int, every: int, method: str
+) -> Array:
+    def rk4(x: Array) -> Array:
+        k1 = system.force(x)
+        k2 = system.force(x + dt / 2 * k1)
+        k3 = system.force(x + dt / 2 * k2)
+        k4 = system.force(x + dt * k3)
+        return x + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+
+    def euler(x: Array) -> Array:
+        return x + dt * system.force(x)
+
+    advance = jax.vmap({"rk4": rk4, "euler": euler}[method])
+
+    def frame(x: Array, _: None) -> tuple[Array, Array]:
+        x = jax.lax.fori_loop(0, every, lambda _, x: advance(x), x)
+        return x, x
+
+    _, later = jax.lax.scan(frame, starts, None, length=frames)
+    return jnp.moveaxis(jnp.concatenate([starts[None], later]), 0, 1)
+
+
+class Snapshots(eqx.Module):
+    """States and the forces bought on some of their sites: all that training may know of f.
+
+    - `x`: states, every site of them (states are cheap, forces are dear).
+    - `sites`: the drawn sites of each snapshot. - `force`: f(x) on them.
+    - `weights`: 1/π of each drawn site.
+
+    Your own data fit as they are: `Snapshots(x, sites, force)`; weights default to equal inclusion
+    probabilities, sites / drawn.
+    """
+
+    x: Float[Array, "snapshots sites channels"]
+    sites: Int[Array, "snapshots drawn"]
+    force: Float[Array, "snapshots drawn channels"]
+    weights: Float[Array, "snapshots drawn"]
+
+    def __init__(self, x: Array, sites: Array, force: Array, weights: Array | None = None):
+        x, force = np.asarray(x), np.asarray(force)
+        sites = np.asarray(sites)
+        if x.ndim != 3:
+            raise ValueError(
+                f"x must have shape (snapshots, sites, channels), but got {x.shape}. "
+                "For one number per site, add an axis: `x[..., None]`."
+            )
+        if sites.shape[:1] != x.shape[:1] or sites.ndim != 2:
+            raise ValueError(
+                f"sites must have shape (snapshots, drawn) = ({len(x)}, …), but got {sites.shape}."
+            )
+        if force.shape != (*sites.shape, x.shape[2]):
+            raise ValueError(
+                "force must have shape (snapshots, drawn, channels) = "
+                f"{(*sites.shape, x.shape[2])}, but got {force.shape}."
+            )
+        if not np.issubdtype(sites.dtype, np.integer):
+            raise ValueError(f"sites must be integers, but got {sites.dtype}.")
+        outside = (sites < 0) | (sites >= x.shape[1])
+        if outside.any():
+            k, j = np.argwhere(outside)[0]
+            raise ValueError(
+                f"sites must lie in 0 … {x.shape[1] - 1}, but snapshot {k} asks for site "
+                f"{sites[k, j]}."
+            )
+        if weights is None:
+            ordered = np.sort(sites, axis=1)
+            repeated = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
+            if repeated.any():
+                raise ValueError(
+                    f"Snapshot {np.argmax(repeated)} names a site twice. Name each site once, or "
+                    "pass the `weights` of a design that draws with replacement."
+                )
+            weights = np.full(sites.shape, x.shape[1] / sites.shape[1])
+        _check_finite(x, "state")
+        _check_finite(force, "force", sites)
+        self.x, self.sites = jnp.asarray(x), jnp.asarray(sites, jnp.int32)
+        self.force = jnp.asarray(force, self.x.dtype)
+        self.weights = jnp.asarray(weights, self.x.dtype)
+
+    def __len__(self) -> int:
+        return self.x.shape[0]
+
+    def __getitem__(self, chosen: slice) -> "Snapshots":
+        return Snapshots(self.x[chosen], self.sites[chosen], self.force[chosen], self.weights[chosen])
+
+    @property
+    def fraction(self) -> float:
+        """Sites drawn in a snapshot, as a share of all."""
+        return self.sites.shape[1] / self.x.shape[1]
+
+    @property
+    def forces(self) -> int:
+        """What these data cost: the number of distinct site forces held."""
+        ordered = np.sort(np.asarray(self.sites), axis=1)
+        return int(ordered.shape[0] + (ordered[:, 1:] != ordered[:, :-1]).sum())
+
+
+def spread(
+    trajectories: Trajectories, count: int, *, key: Key
+) -> Float[Array, "snapshots sites channels"]:
+    """`count` distinct snapshots spread evenly over trajectories and times.
+
+    A two-dimensional golden-ratio (Kronecker) sequence with a random shift: any prefix of it is
+    spread as well, so that a budget that grows in rounds keeps what it has bought.
+    """
+    runs, times = trajectories.x.shape[:2]
+    run, time = spread_indices(runs, times, count, key=key)
+    return trajectories.x[run, time]
+
+
+def spread_indices(
+    runs: int, times: int, count: int, *, key: Key
+) -> tuple[Int[np.ndarray, " snapshots"], Int[np.ndarray, " snapshots"]]:
+    """The (trajectory, time) indices that `spread` chooses."""
+    if not 1 <= count <= runs * times:
+        raise ValueError(
+            f"Asked for {count} distinct snapshots of {runs} trajectories × {times} times = "
+            f"{runs * times}. Simulate more trajectories or buy fewer forces."
+        )
+    shift = np.asarray(jax.random.uniform(key, (2,)), dtype=float)
+    # The plastic number gives the most even two-dimensional Kronecker sequence.
+    plastic = 1.32471795724474602596
+    chosen = np.empty(0, dtype=int)
+    length = count
+    while len(chosen) < count:
+        length = min(2 * length, 64 * runs * times)
+        k = np.arange(length)
+        run = ((shift[0] + k / plastic) % 1 * runs).astype(int)
+        time = ((shift[1] + k / plastic**2) % 1 * times).astype(int)
+        flat = run * times + time
+        first = np.sort(np.unique(flat, return_index=True)[1])
+        chosen = flat[first]
+        if length == 64 * runs * times and len(chosen) < count:
+            missing = np.setdiff1d(np.arange(runs * times), chosen)
+            chosen = np.concatenate([chosen, missing])
+    return chosen[:count] // times, chosen[:count] % times
+
+
+def sample(
+    system: AbstractSystem,
+    x: Float[Array, "snapshots sites channels"],
+    *,
+    fraction: float = 1.0,
+    design: AbstractDesign | None = None,
+    key: Key,
+) -> Snapshots:
+    """Draw sites in each state and compute the force there, and only there.
+
+    - `x`: states. - `fraction`: p ∈ (0, 1], share of the sites that is drawn; 1 computes all.
+    - `design`: how sites are drawn, `WithoutReplacement()` by default.
+
+    Returns `Snapshots`, whose `forces` is what this cost.
+    """
+    if not 0 < fraction <= 1:
+        raise ValueError(
+            f"fraction must lie in (0, 1], but got {fraction}. It is the share of the sites whose "
+            "force is computed: 0.2 for a fifth, 1 for all."
+        )
+    design = WithoutReplacement() if design is None else design
+    number = max(1, round(fraction * system.num_sites))
+    x = jnp.asarray(x)
+    expected = (system.num_sites, system.num_channels)
+    if x.ndim != 3 or x.shape[1:] != expected:
+        raise ValueError(
+            f"States of {type(system).__name__} have shape (snapshots, {expected[0]}, "
+            f"{expected[1]}), but got {x.shape}."
+        )
+    if number == system.num_sites and isinstance(design, WithoutReplacement):
+        sites = jnp.broadcast_to(jnp.arange(number, dtype=jnp.int32), (len(x), number))
+        weights = jnp.ones((len(x), number), x.dtype)
+    else:
+        sites, weights = _draw(system, design, x, number, jax.random.split(key, len(x)))
+    return Snapshots(x, sites, _forces(system, x, sites), weights)
+
+
+def _forces(system: AbstractSystem, x: Array, sites: Array) -> Array | np.ndarray:
+    if isinstance(system, HostSystem):
+        return np.stack(
+            [
+                system.force_at(a, s, neighbours=system.neighbours(a))
+                for a, s in zip(np.asarray(x), np.asarray(sites), strict=True)
+            ]
+        )
+    return _force_at(system, x, sites)
+
+
+@eqx.filter_jit
+def _force_at(system: AbstractSystem, x: Array, sites: Array) -> Array:
+    return jax.vmap(lambda x, s: system.force_at(x, s, neighbours=system.neighbours(x)))(x, sites)
+
+
+@eqx.filter_jit
+def _draw(system: AbstractSystem, design: AbstractDesign, x: Array, number: int, keys: Key) -> tuple:
+    return jax.vmap(lambda x, key: design.draw(system, x, number, key=key))(x, keys)
+
+
+def _check_finite(values: Array, what: str, sites: Array | None = None) -> None:
+    finite = np.isfinite(np.asarray(values))
+    if finite.all():
+        return
+    index = np.argwhere(~finite)[0]
+    where = f"snapshot {index[0]}" if what != "start" else f"start {index[0]}"
+    site = index[1] if sites is None else np.asarray(sites)[index[0], index[1]]
+    raise ValueError(
+        f"The {what} of {where} is not finite at site {site} (channel {index[2]}): "
+        f"{np.asarray(values)[tuple(index)]}. Remove or repair that snapshot."
+    )

@@ -1,0 +1,16 @@
+"""Microscopic systems, dx/dt = f(x).
+
+A system owns a state `x` of shape `(sites, channels)`, says what the force on *every* site is
+(`force`), what the force on *chosen* sites is (`force_at`, which computes those and nothing else),
+and which macroscopic observables are of interest (`observable`). A site is the unit in which forces
+are computed and paid for: one coordinate, one grid node, one atom.
+
+Write your own by subclassing `AbstractSystem`; wrap an engine that lives outside JAX, or a plain
+NumPy function, with `HostSystem`.
+"""
+
+from ._abstract import AbstractSystem as AbstractSystem
+from ._host import HostSystem as HostSystem
+from ._predator_prey import PredatorPrey as PredatorPrey
+
+TABLE = {"predator-prey": PredatorPrey}

@@ -1,0 +1,56 @@
+import abc
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Array, Float
+
+from .._types import DrawnForce, Sites, State
+
+
+class AbstractSystem(eqx.Module):
+    """dx/dt = f(x) for a state x of shape (sites, channels).
+
+    A subclass sets `num_sites` and `num_channels` and implements `force`, `force_at` and
+    `observable`. Parameters that a slider may move are array leaves
+    (`eqx.field(converter=jnp.asarray)`), so that moving them never recompiles anything.
+    """
+
+    num_sites: eqx.AbstractVar[int]
+    num_channels: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def force(self, x: State) -> State:
+        """f(x) on every site."""
+
+    @abc.abstractmethod
+    def force_at(self, x: State, sites: Sites, *, neighbours: Any = None) -> DrawnForce:
+        """f(x) on `sites` only, at a cost proportional to their number.
+
+        Equal to `force(x)[sites]`, and never computed that way: the promise that partial forces
+        are really partial is kept here. `neighbours` is whatever `neighbours(x)` returned.
+        """
+
+    @abc.abstractmethod
+    def observable(self, x: State) -> Float[Array, " observables"]:
+        """z* = φ*(x), the macroscopic observables of interest."""
+
+    def neighbours(self, x: State) -> Any:
+        """A neighbour list for `force_at`; `None` where the system needs none (any stencil)."""
+        return None
+
+    @property
+    def observable_names(self) -> tuple[str, ...]:
+        """Names for tables and plots; () means that they are numbered."""
+        return ()
+
+    @property
+    def site_positions(self) -> Float[np.ndarray, "sites dimensions"]:
+        """Where the sites are, for plots and for designs that spread sites in space."""
+        return np.arange(self.num_sites, dtype=float)[:, None]
+
+    @property
+    def spectral_bound(self) -> float | None:
+        """A bound λ on |eigenvalues of f′|, from which explicit integrators get their largest
+        stable step (Euler 2/λ, RK4 2.785/λ on the negative axis); `None` where unknown."""
+        return None
