@@ -9,11 +9,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.scipy.linalg as jsl
+import tqdm
 from jaxtyping import Array, Float
 
 from ._closure import Closure, orthonormalise
-from ._optimiser import Cosine
-from ._optimiser import start as start_state
+from ._optimiser import Cosine, start
 from ._training import Progress, iterate
 from ._types import Key
 
@@ -76,7 +76,7 @@ class ClosureProgress:
 
 
 class ClosureData(eqx.Module):
-    """States to learn a closure from, their variance, and the observables' gradients at the mean."""
+    """States to learn from, their variance, and the observables' gradients at the mean state."""
 
     states: Float[Array, "snapshots sites channels"]
     variance: Float[Array, ""]
@@ -106,19 +106,42 @@ def train_closure(
     loss: ClosureLoss | None = None,
     steps: int = 20_000,
     learning_rate: float = 2e-3,
+    constant: bool = False,
     every: int = 500,
     key: Key,
 ) -> Iterator["ClosureProgress"]:
     """Train a closure on states alone, yielding a `ClosureProgress` every `every` steps.
 
     - `closure`: where to start, from `linear_closure` or `nonlinear_closure`.
-    - `states`: snapshots. - `learning_rate`: peak of a cosine schedule over `steps`.
+    - `states`: snapshots. - `learning_rate`: peak of a cosine schedule over `steps`, or its
+      `constant` value.
 
     `progress.closure` is usable at any time.
     """
     loss = ClosureLoss() if loss is None else loss
     data = ClosureData(closure.observable, states)
-    state = start_state(closure, Cosine(learning_rate, steps), key=key)
+    schedule = Cosine(learning_rate, steps, floor=1.0 if constant else 1e-3)
+    state = start(closure, schedule, key=key)
     for progress in iterate(loss, state, data, steps=steps, every=every):
         current = loss.closure(progress.state.model, data)
         yield ClosureProgress(current, progress)
+
+
+def fit_closure(
+    closure: Closure,
+    states: Float[Array, "snapshots sites channels"],
+    *,
+    loss: ClosureLoss | None = None,
+    steps: int = 20_000,
+    learning_rate: float = 2e-3,
+    constant: bool = False,
+    progress: bool = True,
+    key: Key,
+) -> Closure:
+    """`train_closure` to the end, with a progress bar."""
+    settings = {"loss": loss, "steps": steps, "learning_rate": learning_rate, "constant": constant}
+    with tqdm.tqdm(total=steps, disable=not progress, unit="step") as bar:
+        for report in train_closure(closure, states, **settings, key=key):
+            closure = report.closure
+            bar.update(report.progress.step - bar.n)
+    return closure

@@ -122,7 +122,11 @@ class Closure(eqx.Module):
 
 
 def linear_closure(
-    observable: Callable, states: Float[Array, "snapshots sites channels"], learned: int, *, key: Key
+    observable: Callable,
+    states: Float[Array, "snapshots sites channels"],
+    learned: int,
+    *,
+    key: Key,
 ) -> Closure:
     """A linear closure started at principal components: ẑ = W(x − m).
 
@@ -171,7 +175,9 @@ def nonlinear_closure(
 
 
 def principal_directions(
-    centred: Float[np.ndarray, "snapshots N"], gradients: Float[np.ndarray, "observables N"], count: int
+    centred: Float[np.ndarray, "snapshots N"],
+    gradients: Float[np.ndarray, "observables N"],
+    count: int,
 ) -> Float[np.ndarray, "count N"]:
     """Leading principal directions orthogonal to `gradients`, with their root mean square norm."""
     basis = np.linalg.qr(gradients.T)[0]
@@ -224,12 +230,11 @@ def _with_decoder(
 def _glorot(net: eqx.nn.MLP, key: Key) -> eqx.nn.MLP:
     """The network with Xavier weights and zero biases, as the released code starts it."""
     keys = jax.random.split(key, len(net.layers))
-    layers = [
-        eqx.tree_at(
-            lambda layer: (layer.weight, layer.bias),
-            layer,
-            (jax.nn.initializers.glorot_normal()(k, layer.weight.shape), jnp.zeros_like(layer.bias)),
-        )
-        for layer, k in zip(net.layers, keys, strict=True)
-    ]
-    return eqx.tree_at(lambda n: n.layers, net, tuple(layers))
+    initial = jax.nn.initializers.glorot_normal()
+    weights = [initial(k, layer.weight.shape) for layer, k in zip(net.layers, keys, strict=True)]
+    biases = [jnp.zeros_like(layer.bias) for layer in net.layers]
+    return eqx.tree_at(
+        lambda n: [layer.weight for layer in n.layers] + [layer.bias for layer in n.layers],
+        net,
+        weights + biases,
+    )

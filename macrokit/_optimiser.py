@@ -15,19 +15,26 @@ from ._types import Key
 Model = TypeVar("Model")
 
 
-class Cosine(eqx.Module):
-    """Learning rate η(t) = η₁ + (η₀ − η₁)(1 + cos(π t/T))/2 for step t of T, then η₁.
+def _as_float(value: float | Array) -> Array:
+    return jnp.asarray(value, jnp.float32)
 
-    All three are array leaves: moving them in mid-run recompiles nothing.
+
+class Cosine(eqx.Module):
+    """Learning rate η(t) = η₀ (r + (1 − r)(1 + cos(π (t − t₀)/T))/2) for step t of T, then r η₀.
+
+    - `peak`: η₀. - `steps`: T. - `begin`: t₀, the step at which the cosine starts. - `floor`: r.
+
+    All are array leaves: moving them in mid-run recompiles nothing.
     """
 
-    peak: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    steps: Float[Array, ""] = eqx.field(converter=lambda n: jnp.asarray(n, jnp.float32))
-    floor: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.0)
+    peak: Float[Array, ""] = eqx.field(converter=_as_float)
+    steps: Float[Array, ""] = eqx.field(converter=_as_float)
+    begin: Float[Array, ""] = eqx.field(converter=_as_float, default=0.0)
+    floor: Float[Array, ""] = eqx.field(converter=_as_float, default=1e-3)
 
     def __call__(self, step: Int[Array, ""]) -> Float[Array, ""]:
-        phase = jnp.minimum(step / self.steps, 1)
-        return self.floor + (self.peak - self.floor) * (1 + jnp.cos(jnp.pi * phase)) / 2
+        phase = jnp.clip((step - self.begin) / self.steps, 0, 1)
+        return self.peak * (self.floor + (1 - self.floor) * (1 + jnp.cos(jnp.pi * phase)) / 2)
 
 
 class TrainingState(eqx.Module, Generic[Model]):
@@ -41,20 +48,47 @@ class TrainingState(eqx.Module, Generic[Model]):
     key: Key
     step: Int[Array, ""]
     schedule: Cosine
+    optimiser: str = "adam"
 
 
-def start(model: Model, schedule: Cosine, *, key: Key, members: int | None = None) -> TrainingState:
-    """The state before the first step. `members`: length of the leading axis of an ensemble."""
-    moments = _adam().init(eqx.filter(model, eqx.is_inexact_array))
+def start(
+    model: Model,
+    schedule: Cosine,
+    *,
+    key: Key,
+    members: int | None = None,
+    optimiser: str = "adam",
+) -> TrainingState:
+    """The state before the first step.
+
+    - `model`: what is trained; for an ensemble, with a leading axis of length `members`.
+    - `key`: one for all members (each gets its own from it), or an array of `members` keys.
+    - `optimiser`: "adam", or "adamw-amsgrad" as in the released code.
+    """
+    if optimiser not in OPTIMISERS:
+        raise ValueError(f"optimiser must be one of {sorted(OPTIMISERS)}, but got {optimiser!r}.")
+    initial = OPTIMISERS[optimiser].init
     if members is not None:
-        key = jax.random.split(key, members)
-        count = moments.count
-        moments = moments._replace(count=jnp.broadcast_to(count, (members,)))
-    return TrainingState(model, moments, key, jnp.zeros((), jnp.int32), schedule)
+        initial = eqx.filter_vmap(initial, axis_size=members)
+        key = jax.random.split(key, members) if key.ndim == 0 else key
+    moments = initial(eqx.filter(model, eqx.is_inexact_array))
+    return TrainingState(model, moments, key, jnp.zeros((), jnp.int32), schedule, optimiser)
 
 
-def _adam() -> optax.GradientTransformation:
-    return optax.scale_by_adam()
+def _decays(parameters: Any) -> Any:
+    """Weight decay is for weights; a scaling holds statistics of the data."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: "scaling" not in (getattr(entry, "name", None) for entry in path),
+        parameters,
+    )
+
+
+OPTIMISERS: dict[str, optax.GradientTransformation] = {
+    "adam": optax.scale_by_adam(),
+    "adamw-amsgrad": optax.chain(
+        optax.scale_by_amsgrad(), optax.add_decayed_weights(1e-2, mask=_decays)
+    ),
+}
 
 
 def step_once(
@@ -63,10 +97,14 @@ def step_once(
     """One Adam step of one member. `direction(model, data, key) -> (gradient, loss)`."""
     key = jax.random.fold_in(state.key, state.step)
     gradient, loss = direction(state.model, data, key)
-    updates, moments = _adam().update(gradient, state.moments)
+    weights = eqx.filter(state.model, eqx.is_inexact_array)
+    updates, moments = OPTIMISERS[state.optimiser].update(gradient, state.moments, weights)
     rate = state.schedule(state.step)
     model = eqx.apply_updates(state.model, jax.tree.map(lambda u: -rate * u, updates))
-    return TrainingState(model, moments, state.key, state.step + 1, state.schedule), loss
+    advanced = TrainingState(
+        model, moments, state.key, state.step + 1, state.schedule, state.optimiser
+    )
+    return advanced, loss
 
 
 @functools.cache
@@ -74,7 +112,12 @@ def _advancer(direction: Callable, ensemble: bool, shared: bool) -> Callable:
     step = functools.partial(step_once, direction)
     if ensemble:
         axes = TrainingState(
-            model=eqx.if_array(0), moments=eqx.if_array(0), key=0, step=None, schedule=None
+            model=eqx.if_array(0),
+            moments=eqx.if_array(0),
+            key=0,
+            step=None,
+            schedule=None,
+            optimiser=None,
         )
         step = eqx.filter_vmap(
             step, in_axes=(axes, None if shared else eqx.if_array(0)), out_axes=(axes, 0)

@@ -12,7 +12,8 @@ from jaxtyping import Array, Float
 from ._closure import Closure
 from ._sampling import Trajectories
 from ._types import Macro
-from .macro import AbstractMacro, AbstractScaling
+from .estimators import Labels
+from .macro import AbstractMacro, AbstractScaling, Structured
 
 
 class MacroModel(eqx.Module):
@@ -24,6 +25,47 @@ class MacroModel(eqx.Module):
     def __call__(self, z: Macro) -> Macro:
         """g(z)."""
         return self.scaling(self.field, z)
+
+
+def standardisation(labels: Labels) -> tuple[Macro, Macro, Macro, Macro]:
+    """Means and spreads of z and of dz/dt for the scaling of a macroscopic model.
+
+    The rates come from a weighted least-squares fit of an affine field to (z, S, b), so they use
+    only forces that were paid for and do not contain the sampling noise, which would inflate them.
+    """
+    count = int(labels.count)
+    z, S, b = (np.asarray(a, np.float64)[:count] for a in (labels.z, labels.S, labels.b))
+    centre, spread = z.mean(axis=0), z.std(axis=0)
+    if not (spread > 0).all():
+        raise ValueError(
+            f"Macroscopic variable {int(np.argmin(spread))} is the same in all {count} snapshots; "
+            "nothing can be learned about it. Use snapshots from more than one state."
+        )
+    features = np.concatenate([np.ones((count, 1)), (z - centre) / spread], axis=1)
+    metric = S.mean(axis=0)
+    moments = np.linalg.lstsq(features.T @ features / count, features.T @ b / count, rcond=None)[0]
+    coefficients = np.linalg.solve(metric, moments.T).T
+    fitted = features @ coefficients
+    rate = np.sqrt(((fitted - fitted.mean(axis=0)) ** 2).mean(axis=0))
+    rate = np.maximum(rate, 1e-6 * rate.max())
+    return tuple(
+        jnp.asarray(a, labels.z.dtype) for a in (centre, spread, fitted.mean(axis=0), rate)
+    )
+
+
+def macro_model(
+    field: AbstractMacro, labels: Labels, scaling: type[AbstractScaling] = Structured
+) -> MacroModel:
+    """Dress a field G with a scaling taken from `labels`, that is, from forces that were paid for.
+
+    - `scaling`: `macro.Structured` (keeps OnsagerNet's guarantee) or `macro.Affine` (the paper's).
+    """
+    if field.dim != labels.z.shape[-1]:
+        raise ValueError(
+            f"The field has d = {field.dim} macroscopic variables, but the labels have "
+            f"{labels.z.shape[-1]}. Build it with `dim={labels.z.shape[-1]}`."
+        )
+    return MacroModel(field, scaling(*standardisation(labels)))
 
 
 class Rollout(eqx.Module):

@@ -171,7 +171,9 @@ class Snapshots(eqx.Module):
         return self.x.shape[0]
 
     def __getitem__(self, chosen: slice) -> "Snapshots":
-        return Snapshots(self.x[chosen], self.sites[chosen], self.force[chosen], self.weights[chosen])
+        return Snapshots(
+            self.x[chosen], self.sites[chosen], self.force[chosen], self.weights[chosen]
+        )
 
     @property
     def fraction(self) -> float:
@@ -280,7 +282,9 @@ def _force_at(system: AbstractSystem, x: Array, sites: Array) -> Array:
 
 
 @eqx.filter_jit
-def _draw(system: AbstractSystem, design: AbstractDesign, x: Array, number: int, keys: Key) -> tuple:
+def _draw(
+    system: AbstractSystem, design: AbstractDesign, x: Array, number: int, keys: Key
+) -> tuple:
     return jax.vmap(lambda x, key: design.draw(system, x, number, key=key))(x, keys)
 
 

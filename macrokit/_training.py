@@ -2,19 +2,22 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import tqdm
 from jaxtyping import Array, Float
 
-from ._optimiser import Cosine, TrainingState, advance
-from ._optimiser import start as start_state
+from ._optimiser import Cosine, TrainingState, advance, start
 from ._types import Key
 from .estimators import Labels
+
+Model = TypeVar("Model", bound=Callable)
+Tree = TypeVar("Tree")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,13 +37,10 @@ class Progress:
     seconds_left: float
 
 
-def direction(batch: int) -> Callable:
-    """The training direction S g(z) − b, averaged over a random batch of snapshots."""
-    return _Direction(batch)
-
-
 @dataclasses.dataclass(frozen=True)
-class _Direction:
+class Direction:
+    """The training direction S g(z) − b, averaged over a random batch of snapshots."""
+
     batch: int
 
     def __call__(self, model: Any, labels: Labels, key: Key) -> tuple[Any, Float[Array, ""]]:
@@ -68,7 +68,7 @@ def train(
     shared.
     """
     shared = labels.z.ndim == 2
-    yield from iterate(direction(batch), state, labels, steps=steps, every=every, shared=shared)
+    yield from iterate(Direction(batch), state, labels, steps=steps, every=every, shared=shared)
 
 
 def iterate(
@@ -99,25 +99,37 @@ def iterate(
         yield Progress(state, done, steps, loss, now - begun, left)
 
 
-def standardisation(labels: Labels) -> tuple[Array, Array, Array, Array]:
-    """Means and spreads of z and of dz/dt for the scaling of a macroscopic model.
+def fit(
+    model: Model,
+    labels: Labels,
+    *,
+    steps: int = 20_000,
+    learning_rate: float = 5e-3,
+    batch: int = 256,
+    members: int | None = None,
+    progress: bool = True,
+    key: Key,
+) -> Model:
+    """Train to the end, with a progress bar; `train` is the same loop for those who want to watch.
 
-    The rates come from a weighted least-squares fit of an affine field to (z, S, b), so they use
-    only forces that were paid for and do not contain the sampling noise, which would inflate them.
+    - `model`: what maps z to dz/dt, or an ensemble of them made by `stack` (then say `members`).
+    - `learning_rate`: peak of a cosine schedule over `steps`.
     """
-    count = int(labels.count)
-    z, S, b = (np.asarray(a, np.float64)[:count] for a in (labels.z, labels.S, labels.b))
-    centre, spread = z.mean(axis=0), z.std(axis=0)
-    if not (spread > 0).all():
-        raise ValueError(
-            f"Macroscopic variable {int(np.argmin(spread))} is the same in all {count} snapshots; "
-            "nothing can be learned about it. Use snapshots from more than one state."
-        )
-    features = np.concatenate([np.ones((count, 1)), (z - centre) / spread], axis=1)
-    metric = S.mean(axis=0)
-    moments = np.linalg.lstsq(features.T @ features / count, features.T @ b / count, rcond=None)[0]
-    coefficients = np.linalg.solve(metric, moments.T).T
-    fitted = features @ coefficients
-    rate = np.sqrt(((fitted - fitted.mean(axis=0)) ** 2).mean(axis=0))
-    rate = np.maximum(rate, 1e-6 * rate.max())
-    return tuple(jnp.asarray(a, labels.z.dtype) for a in (centre, spread, fitted.mean(axis=0), rate))
+    state = start(model, Cosine(learning_rate, steps), key=key, members=members)
+    with tqdm.tqdm(total=steps, disable=not progress, unit="step") as bar:
+        for report in train(state, labels, steps=steps, batch=batch):
+            state = report.state
+            bar.update(report.step - bar.n)
+    return state.model
+
+
+def stack(members: Sequence[Tree]) -> Tree:
+    """An ensemble: the same object with every array stacked along a new leading axis."""
+    dynamic, static = zip(*(eqx.partition(m, eqx.is_array) for m in members), strict=True)
+    return eqx.combine(jax.tree.map(lambda *a: jnp.stack(a), *dynamic), static[0])
+
+
+def member(ensemble: Tree, index: int) -> Tree:
+    """One member of an ensemble made by `stack`."""
+    dynamic, static = eqx.partition(ensemble, eqx.is_array)
+    return eqx.combine(jax.tree.map(lambda a: a[index], dynamic), static)

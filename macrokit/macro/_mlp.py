@@ -17,7 +17,13 @@ class MLP(AbstractMacro):
     dim: int
 
     def __init__(
-        self, dim: int, width: int = 64, depth: int = 2, activation: Callable = jax.nn.tanh, *, key: Key
+        self,
+        dim: int,
+        width: int = 64,
+        depth: int = 2,
+        activation: Callable = jax.nn.tanh,
+        *,
+        key: Key,
     ):
         self.dim = dim
         self.net = eqx.nn.MLP(dim, dim, width, depth, activation, key=key)

@@ -1,0 +1,152 @@
+"""Models and checkpoints on disk: a JSON header, then the arrays. Loading executes nothing."""
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_MAGIC = "macrokit"
+_VERSION = 1
+
+Tree = TypeVar("Tree")
+
+
+def save(
+    path: str | os.PathLike, tree: Any, hyperparameters: Mapping[str, Any] | None = None
+) -> None:
+    """Write the arrays of a model, a closure or a training state.
+
+    The file is one line of JSON (format, version, type, `hyperparameters`, shapes, checksum) and
+    then the arrays. It appears under its name only when it is complete: a kill while it is written
+    leaves the previous one as it was.
+    """
+    leaves = _array_leaves(tree)
+    body = io.BytesIO()
+    for leaf in leaves:
+        np.save(body, _plain(leaf), allow_pickle=False)
+    header = {
+        "format": _MAGIC,
+        "version": _VERSION,
+        "type": type(tree).__name__,
+        "hyperparameters": dict(hyperparameters or {}),
+        "arrays": [_shape(leaf) for leaf in leaves],
+        "sha256": hashlib.sha256(body.getvalue()).hexdigest(),
+    }
+    write_whole(path, json.dumps(header).encode() + b"\n" + body.getvalue())
+
+
+def load(path: str | os.PathLike, *, like: Tree) -> Tree:
+    """Read a file of `save` into the structure of `like`.
+
+    - `like`: an object built as the saved one was (same sizes); its arrays are replaced.
+
+    Raises `ValueError` that says what is wrong with a foreign, damaged or differently sized file.
+    """
+    header, body = _read(path)
+    leaves, expected = _array_leaves(like), header["arrays"]
+    if header["type"] != type(like).__name__:
+        raise ValueError(
+            f"{path} holds a {header['type']}, but `like` is a {type(like).__name__}. "
+            f"Pass a {header['type']} of the same sizes: {header['hyperparameters']}."
+        )
+    found = [_shape(leaf) for leaf in leaves]
+    if found != expected:
+        differing = [(a, b) for a, b in zip(expected, found, strict=False) if a != b]
+        detail = f"first difference: {differing[0][0]} in the file, {differing[0][1]} in `like`"
+        if not differing:
+            detail = f"{len(expected)} arrays in the file, {len(found)} in `like`"
+        raise ValueError(
+            f"{path} does not fit `like`: {detail}. Build `like` with the hyper-parameters of the "
+            f"file: {header['hyperparameters']}."
+        )
+    stream = io.BytesIO(body)
+    new = [_restored(np.load(stream, allow_pickle=False), leaf) for leaf in leaves]
+    dynamic, static = eqx.partition(like, eqx.is_array)
+    return eqx.combine(jax.tree.unflatten(jax.tree.structure(dynamic), new), static)
+
+
+def hyperparameters(path: str | os.PathLike) -> dict[str, Any]:
+    """The hyper-parameters that a file of `save` was written with."""
+    return _read(path)[0]["hyperparameters"]
+
+
+def save_arrays(path: str | os.PathLike, **arrays: Any) -> None:
+    """Write named arrays as a compressed .npz, whole or not at all."""
+    body = io.BytesIO()
+    np.savez_compressed(body, **{name: np.asarray(a) for name, a in arrays.items()})
+    write_whole(path, body.getvalue())
+
+
+def load_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Read a file of `save_arrays`."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (zipfile.BadZipFile, ValueError, EOFError) as error:
+        raise ValueError(f"{path} is not a readable .npz file ({error}). Save it again.") from error
+
+
+def write_whole(path: str | os.PathLike, content: bytes) -> None:
+    """Write next to `path`, flush to disk, and rename: the file is the old one or the new one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(part, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _read(path: str | os.PathLike) -> tuple[dict[str, Any], bytes]:
+    line, _, body = Path(path).read_bytes().partition(b"\n")
+    try:
+        header = json.loads(line)
+        ours = header["format"] == _MAGIC
+    except (ValueError, TypeError, KeyError):
+        ours = False
+    if not ours:
+        raise ValueError(f"{path} is not a macrokit file. Pass a file written by `macrokit.save`.")
+    if header["version"] > _VERSION:
+        raise ValueError(
+            f"{path} has format version {header['version']}; this macrokit reads up to {_VERSION}. "
+            "Update macrokit."
+        )
+    if hashlib.sha256(body).hexdigest() != header["sha256"]:
+        raise ValueError(
+            f"{path} is damaged: its arrays do not match their checksum. Use an earlier copy."
+        )
+    return header, body
+
+
+def _array_leaves(tree: Any) -> list[Any]:
+    return jax.tree.leaves(eqx.filter(tree, eqx.is_array))
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _plain(leaf: Any) -> np.ndarray:
+    return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+
+
+def _shape(leaf: Any) -> list[Any]:
+    plain = _plain(leaf)
+    return [str(plain.dtype), list(plain.shape)]
+
+
+def _restored(array: np.ndarray, leaf: Any) -> Any:
+    return jax.random.wrap_key_data(jnp.asarray(array)) if _is_key(leaf) else jnp.asarray(array)

@@ -1,0 +1,28 @@
+"""Experiments as data, and what runs them.
+
+`EXPERIMENTS` holds one specification per experiment of the paper; `reproduce` runs it, resumes it
+and records it; `compare` is the same contest in rounds, for a live plot; `demo` is the short one.
+"""
+
+from ._assets import example_snapshots as example_snapshots
+from ._assets import make_assets as make_assets
+from ._assets import pretrained as pretrained
+from ._cells import run_cell as run_cell
+from ._comparison import Comparison as Comparison
+from ._comparison import Contest as Contest
+from ._comparison import Learner as Learner
+from ._comparison import Score as Score
+from ._comparison import compare as compare
+from ._comparison import open_comparison as open_comparison
+from ._data import Benchmark as Benchmark
+from ._data import predator_prey as predator_prey
+from ._demo import STEPS as STEPS
+from ._demo import demo as demo
+from ._demo import table as table
+from ._reproduce import read_results as read_results
+from ._reproduce import reproduce as reproduce
+from ._reproduce import results_folder as results_folder
+from ._settings import EXPERIMENTS as EXPERIMENTS
+from ._settings import Cell as Cell
+from ._settings import Experiment as Experiment
+from ._size import size as size

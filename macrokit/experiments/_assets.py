@@ -1,0 +1,86 @@
+"""What ships with the package: a trained closure and a small data set, and the command that makes
+them, `macrokit assets`."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from .._autoencoder import ClosureLoss, fit_closure
+from .._closure import Closure, linear_closure
+from .._sampling import Snapshots, sample, simulate, spread
+from .._storage import load, load_arrays, save, save_arrays
+from .._types import Key
+from ..systems import PredatorPrey
+
+_FOLDER = Path(__file__).parents[1] / "data"
+_LEARNED = {"predator-prey": 2}
+
+
+def pretrained(name: str) -> Closure:
+    """The closure that ships for a system, trained by `macrokit assets`.
+
+    - `name`: "predator-prey".
+    """
+    if name not in _LEARNED:
+        raise ValueError(f"Closures ship for {sorted(_LEARNED)}, but not for {name!r}.")
+    system = PredatorPrey()
+    like = linear_closure(
+        system.observable, _placeholder(system), _LEARNED[name], key=jax.random.key(0)
+    )
+    return load(_FOLDER / f"{name}-closure.mk", like=like)
+
+
+def example_snapshots(name: str = "predator-prey") -> tuple[Snapshots, Snapshots]:
+    """60,000 forces twice, to start a lesson at training g: (full forces, a fifth of the forces).
+
+    600 snapshots with the force on all 100 sites, and 3,000 with the force on 20 sites each.
+    """
+    a = load_arrays(_FOLDER / f"{name}-snapshots.npz")
+    x = a["x"].astype(np.float32)[..., None]
+    sites = a["sites"].astype(np.int32)
+    every = np.broadcast_to(np.arange(x.shape[1]), a["full_force"].shape)
+    full = Snapshots(x[: len(every)], every, a["full_force"][..., None])
+    return full, Snapshots(x, sites, a["force"][..., None])
+
+
+def make_assets(*, seed: int = 2024) -> tuple[Path, Path]:
+    """Write the files that ship, from nothing but a seed."""
+    closure_file = _FOLDER / "predator-prey-closure.mk"
+    snapshots_file = _FOLDER / "predator-prey-snapshots.npz"
+    system = PredatorPrey()
+    closure = train_shipped_closure(seed)
+    save(closure_file, closure, {"learned": 2, "kind": "linear"})
+    x = spread(_training_runs(system, seed), 3000, key=jax.random.key(seed + 1))
+    part = sample(system, x, fraction=0.2, key=jax.random.key(seed + 2))
+    full = sample(system, x[:600], key=jax.random.key(seed + 3))
+    save_arrays(
+        snapshots_file,
+        x=np.asarray(x[..., 0]),
+        sites=np.asarray(part.sites, np.uint8),
+        force=np.asarray(part.force[..., 0]),
+        full_force=np.asarray(full.force[..., 0]),
+    )
+    return closure_file, snapshots_file
+
+
+def train_shipped_closure(seed: int, *, steps: int = 20_000, lift: float = 0.1) -> Closure:
+    """Linear, rows orthonormal to the observables' gradients, started at principal directions and
+    trained with the lift penalty on 20,000 states of 200 trajectories."""
+    system = PredatorPrey()
+    states = spread(_training_runs(system, seed), 20_000, key=jax.random.key(seed + 4))
+    init_key, key = jax.random.split(jax.random.key(seed + 5))
+    closure = linear_closure(system.observable, states, 2, key=init_key)
+    return fit_closure(closure, states, loss=ClosureLoss(lift=lift), steps=steps, key=key)
+
+
+def _training_runs(system: PredatorPrey, seed: int, count: int = 200):
+    keys = jax.random.split(jax.random.key(seed), count)
+    starts = jax.vmap(lambda k: system.random_start(key=k))(keys)
+    return simulate(system, starts, duration=30, step=0.01, every=10, method="euler")
+
+
+def _placeholder(system: PredatorPrey, key: Key | None = None) -> np.ndarray:
+    # Shapes are all that `load` needs; the values only have to admit a QR factorisation.
+    shape = (8, system.num_sites, system.num_channels)
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)

@@ -1,0 +1,159 @@
+"""`macrokit reproduce`: run an experiment, resume it, record it."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import tqdm
+
+from .._autoencoder import ClosureLoss, fit_closure
+from .._closure import nonlinear_closure
+from .._sampling import spread
+from .._storage import write_whole
+from ._cells import run_cell
+from ._data import Benchmark, predator_prey
+from ._settings import EXPERIMENTS, Cell, Experiment
+
+_BENCHMARKS = {"predator-prey": predator_prey}
+_PACKAGES = ("macrokit", "jax", "equinox", "optax", "diffrax", "numpy")
+
+
+def reproduce(
+    name: str,
+    *,
+    full: bool = False,
+    protocol: str = "fair",
+    fresh: bool = False,
+    folder: Path | None = None,
+) -> Path:
+    """Run the experiment `name` and write its record; returns the file.
+
+    - `full`: the full size, else the small one. - `protocol`: "fair", or "published".
+    - `fresh`: forget what an interrupted run has finished; without it, it is resumed.
+    - `folder`: where records go, `notebooks/results` of the checkout by default.
+
+    Finished cells are kept beside the record, and a cell in training has a checkpoint, so that a
+    killed run resumes where it was.
+    """
+    size = "full" if full else "small"
+    try:
+        experiment = EXPERIMENTS[name, protocol, size]
+    except KeyError:
+        known = sorted({n for n, _, _ in EXPERIMENTS})
+        protocols = sorted({p for _, p, _ in EXPERIMENTS})
+        raise ValueError(
+            f"No experiment {name!r} with protocol {protocol!r}. Experiments: {known}; "
+            f"protocols: {protocols}."
+        ) from None
+    folder = results_folder() if folder is None else folder
+    stem = f"{name}-published-{size}" if protocol == "published" else f"{name}-{size}"
+    work = folder / "unfinished" / f"{stem}-{_fingerprint(experiment)}"
+    if fresh and work.exists():
+        for file in work.iterdir():
+            file.unlink()
+    command = f"macrokit reproduce {name}" + " --full" * full
+    command += " --protocol published" * (protocol == "published")
+    runs = _run_all(experiment, work)
+    record = {
+        "command": command,
+        "versions": {package: version(package) for package in _PACKAGES},
+        "device": device(),
+        "seconds": round(sum(run["seconds"] for run in runs), 1),
+        "runs": runs,
+    }
+    path = folder / f"{stem}.json"
+    write_whole(path, (json.dumps(record, indent=1) + "\n").encode())
+    for file in work.iterdir():
+        file.unlink()
+    work.rmdir()
+    return path
+
+
+def read_results(name: str) -> dict[str, Any]:
+    """A committed record of `reproduce`, for example `read_results("predator-prey-full")`."""
+    path = results_folder() / f"{name}.json"
+    if not path.exists():
+        raise ValueError(
+            f"No record {path.name}. Make it with `macrokit reproduce`, or choose one "
+            f"of {sorted(p.stem for p in path.parent.glob('*.json'))}."
+        )
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def results_folder() -> Path:
+    """`notebooks/results` of the checkout that macrokit is installed from, else of this folder."""
+    checkout = Path(__file__).parents[2]
+    base = checkout if (checkout / "notebooks").is_dir() else Path.cwd()
+    return base / "notebooks" / "results"
+
+
+def device() -> str:
+    """What computed: the processor's or the accelerator's name, and the number of cores."""
+    chosen = jax.devices()[0]
+    if chosen.platform != "cpu":
+        return chosen.device_kind
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        models = [s for s in info.read_text().splitlines() if s.startswith("model name")]
+        name = models[0].partition(":")[2].strip() if models else name
+    return f"{name}, {len(os.sched_getaffinity(0))} cores" if sys.platform == "linux" else name
+
+
+def _run_all(experiment: Experiment, work: Path) -> list[dict[str, Any]]:
+    work.mkdir(parents=True, exist_ok=True)
+    benchmark: Benchmark | None = None
+    runs = []
+    for cell in experiment.cells:
+        stem = work / _fingerprint(cell)
+        finished = stem.with_suffix(".json")
+        if not finished.exists():
+            # Data are made from a seed: cheaper to make again than to keep.
+            benchmark = benchmark or _benchmark(experiment)
+            run = _run_one(benchmark, cell, stem.with_suffix(".checkpoint"))
+            write_whole(finished, json.dumps(run).encode())
+        runs.append(json.loads(finished.read_text(encoding="utf-8")))
+    return runs
+
+
+def _run_one(benchmark: Benchmark, cell: Cell, checkpoint: Path) -> dict[str, Any]:
+    title = f"{cell.loss}, {cell.forces:,} forces"
+    with tqdm.tqdm(total=cell.steps, desc=title, unit="step", file=sys.stderr) as bar:
+        return run_cell(
+            benchmark, cell, checkpoint=checkpoint, report=lambda step, *_: bar.update(step - bar.n)
+        )
+
+
+def _benchmark(experiment: Experiment) -> Benchmark:
+    build = _BENCHMARKS[experiment.system]
+    benchmark = build(experiment.trajectories, experiment.test_trajectories)
+    if experiment.closure == "paper":
+        return dataclasses.replace(benchmark, closure=_paper_closure(benchmark))
+    return benchmark
+
+
+def _paper_closure(benchmark: Benchmark, epochs: int = 10) -> Any:
+    """The released code's autoencoder: softplus, inputs as they are, λ = 1e-6, rate 1e-4."""
+    init_key, snapshot_key, key = jax.random.split(jax.random.key(0), 3)
+    count = min(100_000, benchmark.training.x.shape[0] * benchmark.training.x.shape[1])
+    states = spread(benchmark.training, count, key=snapshot_key)
+    closure = nonlinear_closure(
+        benchmark.system.observable, states, 2, standardise=False, key=init_key
+    )
+    loss = ClosureLoss(condition=1e-6, lift=0.0, orthonormal=False)
+    steps = epochs * 1875 * benchmark.training.x.shape[0] // 1600
+    return fit_closure(
+        closure, states, loss=loss, steps=steps, learning_rate=1e-4, constant=True, key=key
+    )
+
+
+def _fingerprint(settings: Any) -> str:
+    text = json.dumps(dataclasses.asdict(settings), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,109 @@
+"""Experiments as data."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One entry of a table: who learns, from how many forces, for how long.
+
+    - `forces`: site forces drawn for training. - `fraction`: p, share of sites per snapshot.
+    - `steps`, `learning_rate`, `batch`: the optimiser's. - `seeds`: a seed draws snapshots, sites,
+      initial weights and batch order.
+    - `order`: how snapshots are chosen, "spread" over trajectories and time, or "prefix" (parity).
+    """
+
+    estimator: str
+    fraction: float
+    forces: int
+    steps: int = 20_000
+    seeds: tuple[int, ...] = tuple(range(8))
+    design: str = "without-replacement"
+    model: str = "onsagernet"
+    scaling: str = "structured"
+    optimiser: str = "adam"
+    order: str = "spread"
+    learning_rate: float = 5e-3
+    batch: int = 256
+
+    @property
+    def loss(self) -> str:
+        """The paper's name of the loss."""
+        if self.estimator == "exact":
+            return "L_z"
+        return "L_x" if self.fraction == 1 else f"L_{{x,1/{1 / self.fraction:g}}}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """Cells on one system's data. - `closure`: "shipped", or "paper" (the released code's kind)."""
+
+    system: str
+    cells: tuple[Cell, ...]
+    trajectories: int
+    test_trajectories: int
+    closure: str = "shipped"
+
+
+def _pair(forces: int, steps: int, seeds: int) -> tuple[Cell, Cell]:
+    """Full and partial forces at one budget, with the same steps."""
+    chosen = tuple(range(seeds))
+    return (
+        Cell("exact", 1.0, forces, steps, chosen),
+        Cell("lifted", 0.2, forces, steps, chosen),
+    )
+
+
+def _published(forces: int, seeds: int, epochs: int) -> tuple[Cell, Cell]:
+    """The released code's settings: first trajectories, draws with replacement, AdamW-AMSGrad, an
+    affine scaling, and epochs instead of steps, so that full forces get fewer steps."""
+    chosen = tuple(range(seeds))
+
+    def cell(estimator: str, fraction: float) -> Cell:
+        snapshots = round(forces / (100 * fraction))
+        return Cell(
+            estimator,
+            fraction,
+            forces,
+            steps=epochs * -(-snapshots // 256),
+            seeds=chosen,
+            design="with-replacement" if fraction < 1 else "without-replacement",
+            scaling="affine",
+            optimiser="adamw-amsgrad",
+            order="prefix",
+        )
+
+    return cell("exact", 1.0), cell("lifted", 0.2)
+
+
+_BUDGETS = ((60_000, 20_000), (300_000, 20_000), (2_400_000, 50_000))
+
+# (name, protocol, size) -> Experiment
+EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
+    ("predator-prey", "fair", "full"): Experiment(
+        "predator-prey",
+        tuple(c for forces, steps in _BUDGETS for c in _pair(forces, steps, seeds=8)),
+        trajectories=1600,
+        test_trajectories=100,
+    ),
+    ("predator-prey", "fair", "small"): Experiment(
+        "predator-prey",
+        tuple(c for forces in (12_000, 60_000) for c in _pair(forces, 2_000, seeds=2)),
+        trajectories=100,
+        test_trajectories=20,
+    ),
+    ("predator-prey", "published", "full"): Experiment(
+        "predator-prey",
+        tuple(c for forces, _ in _BUDGETS for c in _published(forces, seeds=3, epochs=2000)),
+        trajectories=1600,
+        test_trajectories=100,
+        closure="paper",
+    ),
+    ("predator-prey", "published", "small"): Experiment(
+        "predator-prey",
+        _published(60_000, seeds=2, epochs=200),
+        trajectories=100,
+        test_trajectories=20,
+        closure="paper",
+    ),
+}
