@@ -6,15 +6,16 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from .._autoencoder import ClosureLoss, fit_closure
 from .._closure import Closure, linear_closure
 from .._sampling import Snapshots, sample, simulate, spread
 from .._storage import load, load_arrays, save, save_arrays
-from .._types import Key
-from ..systems import PredatorPrey
+from ..systems import TABLE, AbstractSystem, PredatorPrey
+from ._closures import RECIPES, make_closure
 
 _FOLDER = Path(__file__).parents[1] / "data"
 _LEARNED = {"predator-prey": 2}
+# Chosen on validation trajectories: `macrokit reproduce predator-prey-closures --full`.
+SHIPPED = "linear+lift"
 
 
 def pretrained(name: str) -> Closure:
@@ -24,7 +25,7 @@ def pretrained(name: str) -> Closure:
     """
     if name not in _LEARNED:
         raise ValueError(f"Closures ship for {sorted(_LEARNED)}, but not for {name!r}.")
-    system = PredatorPrey()
+    system = TABLE[name]()
     like = linear_closure(
         system.observable, _placeholder(system), _LEARNED[name], key=jax.random.key(0)
     )
@@ -49,9 +50,11 @@ def make_assets(*, seed: int = 2024) -> tuple[Path, Path]:
     closure_file = _FOLDER / "predator-prey-closure.mk"
     snapshots_file = _FOLDER / "predator-prey-snapshots.npz"
     system = PredatorPrey()
-    closure = train_shipped_closure(seed)
-    save(closure_file, closure, {"learned": 2, "kind": "linear"})
-    x = spread(_training_runs(system, seed), 3000, key=jax.random.key(seed + 1))
+    runs = _training_runs(system, seed)
+    states = spread(runs, 20_000, key=jax.random.key(seed + 4))
+    closure = make_closure(RECIPES[SHIPPED], system, states, seed=seed + 5)
+    save(closure_file, closure, {"recipe": SHIPPED, "learned": _LEARNED["predator-prey"]})
+    x = spread(runs, 3000, key=jax.random.key(seed + 1))
     part = sample(system, x, fraction=0.2, key=jax.random.key(seed + 2))
     full = sample(system, x[:600], key=jax.random.key(seed + 3))
     save_arrays(
@@ -64,23 +67,13 @@ def make_assets(*, seed: int = 2024) -> tuple[Path, Path]:
     return closure_file, snapshots_file
 
 
-def train_shipped_closure(seed: int, *, steps: int = 20_000, lift: float = 0.1) -> Closure:
-    """Linear, rows orthonormal to the observables' gradients, started at principal directions and
-    trained with the lift penalty on 20,000 states of 200 trajectories."""
-    system = PredatorPrey()
-    states = spread(_training_runs(system, seed), 20_000, key=jax.random.key(seed + 4))
-    init_key, key = jax.random.split(jax.random.key(seed + 5))
-    closure = linear_closure(system.observable, states, 2, key=init_key)
-    return fit_closure(closure, states, loss=ClosureLoss(lift=lift), steps=steps, key=key)
-
-
 def _training_runs(system: PredatorPrey, seed: int, count: int = 200):
     keys = jax.random.split(jax.random.key(seed), count)
     starts = jax.vmap(lambda k: system.random_start(key=k))(keys)
     return simulate(system, starts, duration=30, step=0.01, every=10, method="euler")
 
 
-def _placeholder(system: PredatorPrey, key: Key | None = None) -> np.ndarray:
+def _placeholder(system: AbstractSystem) -> np.ndarray:
     # Shapes are all that `load` needs; the values only have to admit a QR factorisation.
     shape = (8, system.num_sites, system.num_channels)
     return np.random.default_rng(0).normal(size=shape).astype(np.float32)

@@ -63,7 +63,8 @@ def run_cell(
         if checkpoint is not None and time.perf_counter() - saved > 20:
             saved = time.perf_counter()
             save(checkpoint, state, {"seconds": spent + saved - begun})
-    errors = test_errors(state.model, benchmark.test_set)
+    held_out = {"test": benchmark.test_set, "validation": benchmark.validation_set}
+    errors = test_errors(state.model, held_out[cell.judged_on])
     seconds = spent + time.perf_counter() - begun
     return summary(benchmark, cell, bought, errors, seconds, seed)
 
@@ -115,6 +116,11 @@ def summary(
         "steps": cell.steps,
         "scaling": cell.scaling,
         "order": cell.order,
+        "optimiser": cell.optimiser,
+        "closure": cell.closure,
+        "closure_seed": cell.closure_seed,
+        "lift_defect": benchmark.lift_defect,
+        "judged_on": cell.judged_on,
         "errors": [float(e) if np.isfinite(e) else None for e in errors],
         "error_mean": float(errors.mean()) if finite else None,
         "error_median": float(np.median(errors)) if np.isfinite(np.median(errors)) else None,

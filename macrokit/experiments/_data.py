@@ -6,11 +6,16 @@ import functools
 import jax
 import numpy as np
 
+from .._closure import Closure
+from .._diagnostics import lift_defect
 from .._rollout import TestSet
-from .._sampling import Trajectories, simulate
+from .._sampling import Trajectories, simulate, spread
 from .._types import Key
 from ..systems import AbstractSystem, PredatorPrey
 from ._assets import pretrained
+from ._closures import RECIPES, make_closure
+
+_CLOSURE_STATES = 20_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,10 +28,28 @@ class Benchmark:
 
     name: str
     system: AbstractSystem
-    closure: object
+    closure: Closure
     training: Trajectories
     validation: Trajectories
     test: Trajectories
+    closure_name: tuple[str, int] = ("shipped", 0)
+
+    def with_closure(self, name: str, seed: int = 0) -> "Benchmark":
+        """The same data with the shipped closure, or one made anew by a recipe and a seed."""
+        if (name, seed) == self.closure_name:
+            return self
+        if name == "shipped":
+            closure = pretrained(self.name)
+        else:
+            states = spread(self.training, _CLOSURE_STATES, key=jax.random.key(seed))
+            closure = make_closure(RECIPES[name], self.system, states, seed=seed)
+        return dataclasses.replace(self, closure=closure, closure_name=(name, seed))
+
+    @functools.cached_property
+    def lift_defect(self) -> float:
+        """η of the closure on validation states."""
+        states = spread(self.validation, 1000, key=jax.random.key(0))
+        return float(lift_defect(self.system, self.closure, states))
 
     @functools.cached_property
     def test_set(self) -> TestSet:

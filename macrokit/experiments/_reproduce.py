@@ -13,9 +13,6 @@ from typing import Any
 import jax
 import tqdm
 
-from .._autoencoder import ClosureLoss, fit_closure
-from .._closure import nonlinear_closure
-from .._sampling import spread
 from .._storage import write_whole
 from ._cells import run_cell
 from ._data import Benchmark, predator_prey
@@ -116,7 +113,9 @@ def _run_all(experiment: Experiment, work: Path) -> list[dict[str, Any]]:
         finished = stem.with_suffix(".json")
         if not finished.exists():
             # Data are made from a seed: cheaper to make again than to keep.
-            benchmark = benchmark or _benchmark(experiment)
+            benchmark = (benchmark or _benchmark(experiment)).with_closure(
+                cell.closure, cell.closure_seed
+            )
             run = _run_one(benchmark, cell, stem.with_suffix(".checkpoint"))
             write_whole(finished, json.dumps(run).encode())
         runs.append(json.loads(finished.read_text(encoding="utf-8")))
@@ -133,25 +132,7 @@ def _run_one(benchmark: Benchmark, cell: Cell, checkpoint: Path) -> dict[str, An
 
 def _benchmark(experiment: Experiment) -> Benchmark:
     build = _BENCHMARKS[experiment.system]
-    benchmark = build(experiment.trajectories, experiment.test_trajectories)
-    if experiment.closure == "paper":
-        return dataclasses.replace(benchmark, closure=_paper_closure(benchmark))
-    return benchmark
-
-
-def _paper_closure(benchmark: Benchmark, epochs: int = 10) -> Any:
-    """The released code's autoencoder: softplus, inputs as they are, λ = 1e-6, rate 1e-4."""
-    init_key, snapshot_key, key = jax.random.split(jax.random.key(0), 3)
-    count = min(100_000, benchmark.training.x.shape[0] * benchmark.training.x.shape[1])
-    states = spread(benchmark.training, count, key=snapshot_key)
-    closure = nonlinear_closure(
-        benchmark.system.observable, states, 2, standardise=False, key=init_key
-    )
-    loss = ClosureLoss(condition=1e-6, lift=0.0, orthonormal=False)
-    steps = epochs * 1875 * benchmark.training.x.shape[0] // 1600
-    return fit_closure(
-        closure, states, loss=loss, steps=steps, learning_rate=1e-4, constant=True, key=key
-    )
+    return build(experiment.trajectories, experiment.test_trajectories)
 
 
 def _fingerprint(settings: Any) -> str:

@@ -11,6 +11,8 @@ class Cell:
     - `steps`, `learning_rate`, `batch`: the optimiser's. - `seeds`: a seed draws snapshots, sites,
       initial weights and batch order.
     - `order`: how snapshots are chosen, "spread" over trajectories and time, or "prefix" (parity).
+    - `closure`, `closure_seed`: "shipped", or a recipe of `_closures.py` made anew from that seed.
+    - `judged_on`: "test" trajectories, or "validation" ones where a choice is made.
     """
 
     estimator: str
@@ -23,6 +25,9 @@ class Cell:
     scaling: str = "structured"
     optimiser: str = "adam"
     order: str = "spread"
+    closure: str = "shipped"
+    closure_seed: int = 0
+    judged_on: str = "test"
     learning_rate: float = 5e-3
     batch: int = 256
 
@@ -36,13 +41,12 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """Cells on one system's data. - `closure`: "shipped", or "paper" (the released code's kind)."""
+    """Cells on one system's data."""
 
     system: str
     cells: tuple[Cell, ...]
     trajectories: int
     test_trajectories: int
-    closure: str = "shipped"
 
 
 def _pair(forces: int, steps: int, seeds: int) -> tuple[Cell, Cell]:
@@ -71,9 +75,28 @@ def _published(forces: int, seeds: int, epochs: int) -> tuple[Cell, Cell]:
             scaling="affine",
             optimiser="adamw-amsgrad",
             order="prefix",
+            closure="paper",
         )
 
     return cell("exact", 1.0), cell("lifted", 0.2)
+
+
+def _closures(kinds: tuple[str, ...], closure_seeds: int, steps: int, seeds: int):
+    """The same learner on different closures, judged on validation trajectories."""
+    return tuple(
+        Cell(
+            "lifted",
+            0.2,
+            60_000,
+            steps,
+            tuple(range(seeds)),
+            closure=kind,
+            closure_seed=closure_seed,
+            judged_on="validation",
+        )
+        for kind in kinds
+        for closure_seed in range(closure_seeds)
+    )
 
 
 _BUDGETS = ((60_000, 20_000), (300_000, 20_000), (2_400_000, 50_000))
@@ -92,18 +115,30 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
         trajectories=100,
         test_trajectories=20,
     ),
+    ("predator-prey-closures", "fair", "full"): Experiment(
+        "predator-prey",
+        _closures(
+            ("principal", "linear", "linear+lift", "nonlinear", "nonlinear+lift"), 3, 20_000, 4
+        ),
+        trajectories=1600,
+        test_trajectories=100,
+    ),
+    ("predator-prey-closures", "fair", "small"): Experiment(
+        "predator-prey",
+        _closures(("principal", "linear"), 1, 1_000, 2),
+        trajectories=100,
+        test_trajectories=20,
+    ),
     ("predator-prey", "published", "full"): Experiment(
         "predator-prey",
         tuple(c for forces, _ in _BUDGETS for c in _published(forces, seeds=3, epochs=2000)),
         trajectories=1600,
         test_trajectories=100,
-        closure="paper",
     ),
     ("predator-prey", "published", "small"): Experiment(
         "predator-prey",
         _published(60_000, seeds=2, epochs=200),
         trajectories=100,
         test_trajectories=20,
-        closure="paper",
     ),
 }

@@ -1,0 +1,84 @@
+"""How closures are made, as data: the kind that ships, the paper's, and those in between."""
+
+import dataclasses
+
+import jax
+from jaxtyping import Array, Float
+
+from .._autoencoder import ClosureLoss, fit_closure
+from .._closure import Closure, linear_closure, nonlinear_closure
+from ..systems import AbstractSystem
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """One way to make a closure.
+
+    - `linear`: ẑ = W(x − m), rows orthonormal to the observables' gradients, started at principal
+      directions; else the paper's softplus network. - `learned`: number of learned variables.
+    - `steps`: optimiser steps. - `lift`, `condition`: weights μ and λ of the loss.
+    - `standardise`: centre and scale inputs and outputs of the networks.
+    - `learning_rate`, `constant`: peak of a cosine, or a constant rate.
+    """
+
+    linear: bool = True
+    learned: int = 2
+    steps: int = 20_000
+    lift: float = 0.0
+    condition: float = 0.0
+    standardise: bool = True
+    learning_rate: float = 2e-3
+    constant: bool = False
+
+
+RECIPES = {
+    "principal": Recipe(steps=0),
+    "linear": Recipe(),
+    "linear+lift": Recipe(lift=0.1),
+    "nonlinear": Recipe(linear=False, condition=1e-6),
+    "nonlinear+lift": Recipe(linear=False, condition=1e-6, lift=0.01),
+    # The released code: 10 epochs of 480,000 snapshots in batches of 256, λ = 1e-6, Adam 1e-4.
+    "paper": Recipe(
+        linear=False,
+        condition=1e-6,
+        standardise=False,
+        steps=18_750,
+        learning_rate=1e-4,
+        constant=True,
+    ),
+}
+
+
+def make_closure(
+    recipe: Recipe,
+    system: AbstractSystem,
+    states: Float[Array, "snapshots sites channels"],
+    *,
+    seed: int,
+    progress: bool = True,
+) -> Closure:
+    """A closure by recipe, learned from states alone; it costs no force."""
+    init_key, key = jax.random.split(jax.random.key(seed))
+    if recipe.linear:
+        closure = linear_closure(system.observable, states, recipe.learned, key=init_key)
+    else:
+        closure = nonlinear_closure(
+            system.observable,
+            states,
+            recipe.learned,
+            standardise=recipe.standardise,
+            key=init_key,
+        )
+    if not recipe.steps:
+        return closure
+    loss = ClosureLoss(condition=recipe.condition, lift=recipe.lift, orthonormal=recipe.linear)
+    return fit_closure(
+        closure,
+        states,
+        loss=loss,
+        steps=recipe.steps,
+        learning_rate=recipe.learning_rate,
+        constant=recipe.constant,
+        progress=progress,
+        key=key,
+    )
