@@ -34,10 +34,10 @@ from ._rollout import relative_error as relative_error
 from ._rollout import rollout as rollout
 from ._rollout import test_errors as test_errors
 from ._sampling import Snapshots as Snapshots
-from ._sampling import Trajectories as Trajectories
 from ._sampling import sample as sample
-from ._sampling import simulate as simulate
 from ._sampling import spread as spread
+from ._simulation import Trajectories as Trajectories
+from ._simulation import simulate as simulate
 from ._storage import hyperparameters as hyperparameters
 from ._storage import load as load
 from ._storage import load_arrays as load_arrays

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from ._closure import Closure, orthonormalise
 from ._optimiser import Cosine, start
 from ._training import Progress, iterate
-from ._types import Key
+from ._types import AnyArray, Key
 
 
 class ClosureLoss(eqx.Module):
@@ -61,7 +61,7 @@ class ClosureLoss(eqx.Module):
             loss += self.condition * jnp.mean((jax.vmap(closure.condition)(x) - 1) ** 2)
         if self.lift:
             spread = jax.lax.stop_gradient(closure.decoder.spread)
-            tangents = jax.random.normal(tangent_key, z.shape) * spread
+            tangents = jax.random.normal(tangent_key, z.shape) * spread[None]
             outside = jax.vmap(functools.partial(_outside_rows, closure))(x, z, tangents)
             loss += self.lift * jnp.mean(outside**2) / data.variance
         return loss
@@ -82,7 +82,7 @@ class ClosureData(eqx.Module):
     variance: Float[Array, ""]
     gradients: Float[Array, "observables N"]
 
-    def __init__(self, observable: Callable, states: Array):
+    def __init__(self, observable: Callable, states: AnyArray):
         self.states = jnp.asarray(states)
         self.variance = jnp.var(self.states, axis=0).mean()
         jacobian = jax.jacrev(observable)(self.states.mean(axis=0))
@@ -101,7 +101,7 @@ def _outside_rows(closure: Closure, x: Array, z: Array, v: Array) -> Float[Array
 
 def train_closure(
     closure: Closure,
-    states: Float[Array, "snapshots sites channels"],
+    states: Float[AnyArray, "snapshots sites channels"],
     *,
     loss: ClosureLoss | None = None,
     steps: int = 20_000,
@@ -129,7 +129,7 @@ def train_closure(
 
 def fit_closure(
     closure: Closure,
-    states: Float[Array, "snapshots sites channels"],
+    states: Float[AnyArray, "snapshots sites channels"],
     *,
     loss: ClosureLoss | None = None,
     steps: int = 20_000,

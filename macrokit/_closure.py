@@ -9,7 +9,7 @@ import jax.scipy.linalg as jsl
 import numpy as np
 from jaxtyping import Array, Float
 
-from ._types import Jacobian, Key, Macro, State
+from ._types import AnyArray, Jacobian, Key, Macro, State
 
 
 class Encoder(eqx.Module):
@@ -123,7 +123,7 @@ class Closure(eqx.Module):
 
 def linear_closure(
     observable: Callable,
-    states: Float[Array, "snapshots sites channels"],
+    states: Float[AnyArray, "snapshots sites channels"],
     learned: int,
     *,
     key: Key,
@@ -148,7 +148,7 @@ def linear_closure(
 
 def nonlinear_closure(
     observable: Callable,
-    states: Float[Array, "snapshots sites channels"],
+    states: Float[AnyArray, "snapshots sites channels"],
     learned: int,
     width: int = 32,
     *,
@@ -166,7 +166,7 @@ def nonlinear_closure(
     spread = np.maximum(spread, 1e-3 * spread.max())
     if not standardise:
         mean, spread = np.zeros_like(mean), np.ones_like(spread)
-    weight = jax.nn.initializers.glorot_normal()(encoder_key, (width, flat.shape[1])) / spread
+    weight = jax.nn.initializers.glorot_normal()(encoder_key, (width, flat.shape[1])) / spread[None]
     net = eqx.nn.MLP(width, learned, width, 1, jax.nn.softplus, key=head_key)
     encoder = Encoder(weight, -weight @ mean, Head(_glorot(net, head_key)))
     return _with_decoder(
@@ -197,12 +197,12 @@ def orthonormalise(closure: Closure, gradients: Float[Array, "observables N"]) -
     return eqx.tree_at(lambda c: c.encoder.weight, closure, rows)
 
 
-def _statistics(states: Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _statistics(states: AnyArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     flat = np.asarray(states).reshape(len(states), -1)
     return flat, flat.mean(axis=0), flat.std(axis=0)
 
 
-def _gradients_at(observable: Callable, x: Array) -> np.ndarray:
+def _gradients_at(observable: Callable, x: AnyArray) -> np.ndarray:
     jacobian = jax.jacrev(observable)(jnp.asarray(x))
     return np.asarray(jacobian).reshape(len(jacobian), -1)
 
@@ -210,7 +210,7 @@ def _gradients_at(observable: Callable, x: Array) -> np.ndarray:
 def _with_decoder(
     observable: Callable,
     encoder: Encoder,
-    states: Array,
+    states: AnyArray,
     mean: np.ndarray,
     spread: np.ndarray,
     key: Key,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from ._types import Key
+from ._types import Keys
 
 Model = TypeVar("Model")
 
@@ -45,7 +45,7 @@ class TrainingState(eqx.Module, Generic[Model]):
 
     model: Model
     moments: Any
-    key: Key
+    key: Keys
     step: Int[Array, ""]
     schedule: Cosine
     optimiser: str = "adam"
@@ -55,7 +55,7 @@ def start(
     model: Model,
     schedule: Cosine,
     *,
-    key: Key,
+    key: Keys,
     members: int | None = None,
     optimiser: str = "adam",
 ) -> TrainingState:
@@ -109,22 +109,15 @@ def step_once(
 
 @functools.cache
 def _advancer(direction: Callable, ensemble: bool, shared: bool) -> Callable:
-    step = functools.partial(step_once, direction)
-    if ensemble:
-        axes = TrainingState(
-            model=eqx.if_array(0),
-            moments=eqx.if_array(0),
-            key=0,
-            step=None,
-            schedule=None,
-            optimiser=None,
-        )
-        step = eqx.filter_vmap(
-            step, in_axes=(axes, None if shared else eqx.if_array(0)), out_axes=(axes, 0)
-        )
-
     @eqx.filter_jit
     def run(state: TrainingState, data: Any, count: Int[Array, ""]) -> tuple[TrainingState, Array]:
+        step = functools.partial(step_once, direction)
+        if ensemble:
+            # Members share the step and the schedule; everything else has one entry for each.
+            axes = jax.tree.map(eqx.if_array(0), state)
+            axes = eqx.tree_at(lambda s: (s.step, s.schedule), axes, (None, None))
+            data_axis = None if shared else eqx.if_array(0)
+            step = eqx.filter_vmap(step, in_axes=(axes, data_axis), out_axes=(axes, 0))
         dynamic, static = eqx.partition(state, eqx.is_array)
 
         def body(_: Array, carry: tuple) -> tuple:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ._closure import Closure
-from ._sampling import Trajectories
+from ._simulation import Trajectories
 from ._types import Macro
 from .estimators import Labels
 from .macro import AbstractMacro, AbstractScaling, Structured
@@ -120,7 +120,8 @@ def rollout(
     finite = jnp.isfinite(solution.ys).all(axis=1)
     left_at = jnp.where(finite.all(), jnp.inf, times[jnp.argmin(finite)])
     held = jax.lax.cummax(jnp.where(finite, jnp.arange(len(times)), 0))
-    return Rollout(times, scaling.centre + scaling.spread * solution.ys[held], left_at)
+    z = scaling.centre[None] + scaling.spread[None] * solution.ys[held]
+    return Rollout(times, z, left_at)
 
 
 def relative_error(

@@ -1,4 +1,4 @@
-"""Simulate; choose snapshots and sites; buy forces. Everything that costs forces happens here."""
+"""Choose snapshots and sites, and buy forces: the data that training sees."""
 
 import equinox as eqx
 import jax
@@ -6,108 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ._types import Key
+from ._simulation import Trajectories, check_finite
+from ._types import AnyArray, Key
 from .designs import AbstractDesign, WithoutReplacement
 from .systems import AbstractSystem, HostSystem
-
-# Largest |λ| step of the explicit methods on the negative real axis, and forces they spend a step.
-_STABILITY = {"euler": (2.0, 1), "rk4": (2.785, 4)}
-
-
-class Trajectories(eqx.Module):
-    """Simulated runs: x of shape (trajectories, times, sites, channels) at the given `times`.
-
-    `forces`: site forces that the integrator spent on them.
-    """
-
-    times: Float[Array, " times"]
-    x: Float[Array, "trajectories times sites channels"]
-    forces: int
-
-    def __len__(self) -> int:
-        return self.x.shape[0]
-
-    def __getitem__(self, chosen: slice) -> "Trajectories":
-        x = self.x[chosen]
-        return Trajectories(self.times, x, self.forces * len(x) // len(self))
-
-
-def simulate(
-    system: AbstractSystem,
-    starts: Float[Array, "trajectories sites channels"],
-    *,
-    duration: float,
-    step: float,
-    every: int = 1,
-    method: str = "rk4",
-) -> Trajectories:
-    """Fixed-step simulation of dx/dt = f(x) from each start.
-
-    - `duration`, `step`: T and dt, in the system's time unit; T is a whole number of steps.
-    - `every`: every how many steps a frame is stored; the start is frame 0.
-    - `method`: "rk4", or "euler" (the paper's training data for predator–prey).
-
-    Raises `ValueError` when the step is beyond the stable bound, or when a run left the finite
-    numbers (which one, and when).
-    """
-    if method not in _STABILITY:
-        raise ValueError(f"method must be one of {sorted(_STABILITY)}, but got {method!r}.")
-    starts = jnp.asarray(starts)
-    expected = (system.num_sites, system.num_channels)
-    if starts.ndim != 3 or starts.shape[1:] != expected:
-        raise ValueError(
-            f"starts must have shape (trajectories, sites, channels) = (…, {expected[0]}, "
-            f"{expected[1]}), but got {starts.shape}. For a single start, pass `x0[None]`."
-        )
-    _check_finite(starts, "start")
-    limit, evaluations = _STABILITY[method]
-    if system.spectral_bound is not None and step * system.spectral_bound > limit:
-        raise ValueError(
-            f"The step {step:g} is unstable for {method}: with |eigenvalues| up to "
-            f"{system.spectral_bound:.3g} the largest stable step is "
-            f"{limit / system.spectral_bound:.3g}. Choose a smaller `step`."
-        )
-    steps = round(duration / step)
-    if steps < 1 or steps % every:
-        raise ValueError(
-            f"duration/step = {steps} steps cannot be stored every {every} steps. "
-            "Choose `every` as a divisor of the number of steps."
-        )
-    frames = steps // every
-    x = _integrate(system, starts, jnp.asarray(step, starts.dtype), frames, every, method)
-    finite = np.asarray(jnp.isfinite(x).all(axis=(2, 3)))
-    if not finite.all():
-        run, frame = np.argwhere(~finite)[0]
-        raise ValueError(
-            f"Trajectory {run} left the finite numbers at time {frame * every * step:g}. "
-            f"The step {step:g} is probably too large for {method}: try {step / 4:g}."
-        )
-    times = jnp.arange(frames + 1) * (every * step)
-    return Trajectories(times, x, len(starts) * steps * evaluations * system.num_sites)
-
-
-@eqx.filter_jit
-def _integrate(
-    system: AbstractSystem, starts: Array, dt: Array, frames: int, every: int, method: str
-) -> Array:
-    def rk4(x: Array) -> Array:
-        k1 = system.force(x)
-        k2 = system.force(x + dt / 2 * k1)
-        k3 = system.force(x + dt / 2 * k2)
-        k4 = system.force(x + dt * k3)
-        return x + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
-
-    def euler(x: Array) -> Array:
-        return x + dt * system.force(x)
-
-    advance = jax.vmap({"rk4": rk4, "euler": euler}[method])
-
-    def frame(x: Array, _: None) -> tuple[Array, Array]:
-        x = jax.lax.fori_loop(0, every, lambda _, x: advance(x), x)
-        return x, x
-
-    _, later = jax.lax.scan(frame, starts, None, length=frames)
-    return jnp.moveaxis(jnp.concatenate([starts[None], later]), 0, 1)
 
 
 class Snapshots(eqx.Module):
@@ -126,7 +28,9 @@ class Snapshots(eqx.Module):
     force: Float[Array, "snapshots drawn channels"]
     weights: Float[Array, "snapshots drawn"]
 
-    def __init__(self, x: Array, sites: Array, force: Array, weights: Array | None = None):
+    def __init__(
+        self, x: AnyArray, sites: AnyArray, force: AnyArray, weights: AnyArray | None = None
+    ):
         x, force = np.asarray(x), np.asarray(force)
         sites = np.asarray(sites)
         if x.ndim != 3:
@@ -161,8 +65,8 @@ class Snapshots(eqx.Module):
                     "pass the `weights` of a design that draws with replacement."
                 )
             weights = np.full(sites.shape, x.shape[1] / sites.shape[1])
-        _check_finite(x, "state")
-        _check_finite(force, "force", sites)
+        check_finite(x, "state")
+        check_finite(force, "force", sites)
         self.x, self.sites = jnp.asarray(x), jnp.asarray(sites, jnp.int32)
         self.force = jnp.asarray(force, self.x.dtype)
         self.weights = jnp.asarray(weights, self.x.dtype)
@@ -230,7 +134,7 @@ def spread_indices(
 
 def sample(
     system: AbstractSystem,
-    x: Float[Array, "snapshots sites channels"],
+    x: Float[AnyArray, "snapshots sites channels"],
     *,
     fraction: float = 1.0,
     design: AbstractDesign | None = None,
@@ -265,7 +169,7 @@ def sample(
     return Snapshots(x, sites, _forces(system, x, sites), weights)
 
 
-def _forces(system: AbstractSystem, x: Array, sites: Array) -> Array | np.ndarray:
+def _forces(system: AbstractSystem, x: Array, sites: Array) -> AnyArray:
     if isinstance(system, HostSystem):
         return np.stack(
             [
@@ -283,19 +187,6 @@ def _force_at(system: AbstractSystem, x: Array, sites: Array) -> Array:
 
 @eqx.filter_jit
 def _draw(
-    system: AbstractSystem, design: AbstractDesign, x: Array, number: int, keys: Key
+    system: AbstractSystem, design: AbstractDesign, x: Array, number: int, keys: Array
 ) -> tuple:
     return jax.vmap(lambda x, key: design.draw(system, x, number, key=key))(x, keys)
-
-
-def _check_finite(values: Array, what: str, sites: Array | None = None) -> None:
-    finite = np.isfinite(np.asarray(values))
-    if finite.all():
-        return
-    index = np.argwhere(~finite)[0]
-    where = f"snapshot {index[0]}" if what != "start" else f"start {index[0]}"
-    site = index[1] if sites is None else np.asarray(sites)[index[0], index[1]]
-    raise ValueError(
-        f"The {what} of {where} is not finite at site {site} (channel {index[2]}): "
-        f"{np.asarray(values)[tuple(index)]}. Remove or repair that snapshot."
-    )

@@ -14,6 +14,8 @@ Letters inside functions are those of Chen & Li (NeurIPS 2024): x microscopic st
 force, z = φ(x), J = φ′(x), M = J Jᵀ, A = Jᵀ M⁻¹ the lift, g(z) ≈ dz/dt.
 """
 
+import jaxtyping
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 State = Float[Array, "sites channels"]
@@ -23,3 +25,6 @@ Weights = Float[Array, " drawn"]
 DrawnForce = Float[Array, "drawn channels"]
 Jacobian = Float[Array, "d sites channels"]
 Key = PRNGKeyArray
+Keys = jaxtyping.Key[Array, "..."]  # one, or one per member
+# What a user may pass: Float[AnyArray, "…"] is a NumPy or a JAX array of that shape.
+AnyArray = Array | np.ndarray

@@ -21,7 +21,7 @@ class Lifted(AbstractEstimator):
         self, closure: Closure, x: State, sites: Sites, weights: Weights, force: DrawnForce
     ) -> tuple[Float[Array, "d d"], Macro, Float[Array, ""]]:
         root = jnp.sqrt(weights)[:, None]
-        columns = closure.lift(x)[:, sites] * root
+        columns = closure.lift(x)[:, sites] * root[None]
         lifted = columns.reshape(len(columns), -1).T
         target = (force * root).reshape(-1)
         q_matrix, r = jnp.linalg.qr(lifted)

@@ -19,6 +19,7 @@ from ._data import predator_prey as predator_prey
 from ._demo import STEPS as STEPS
 from ._demo import demo as demo
 from ._demo import table as table
+from ._reproduce import device as device
 from ._reproduce import read_results as read_results
 from ._reproduce import reproduce as reproduce
 from ._reproduce import results_folder as results_folder

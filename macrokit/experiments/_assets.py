@@ -3,12 +3,16 @@ them, `macrokit assets`."""
 
 from pathlib import Path
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from .._closure import Closure, linear_closure
-from .._sampling import Snapshots, sample, simulate, spread
+from .._closure import Closure, Decoder, Encoder, Identity
+from .._sampling import Snapshots, sample, spread
+from .._simulation import simulate
 from .._storage import load, load_arrays, save, save_arrays
+from .._types import Key
 from ..systems import TABLE, AbstractSystem, PredatorPrey
 from ._closures import RECIPES, make_closure
 
@@ -25,10 +29,7 @@ def pretrained(name: str) -> Closure:
     """
     if name not in _LEARNED:
         raise ValueError(f"Closures ship for {sorted(_LEARNED)}, but not for {name!r}.")
-    system = TABLE[name]()
-    like = linear_closure(
-        system.observable, _placeholder(system), _LEARNED[name], key=jax.random.key(0)
-    )
+    like = _blank(TABLE[name](), _LEARNED[name])
     return load(_FOLDER / f"{name}-closure.mk", like=like)
 
 
@@ -73,7 +74,23 @@ def _training_runs(system: PredatorPrey, seed: int, count: int = 200):
     return simulate(system, starts, duration=30, step=0.01, every=10, method="euler")
 
 
-def _placeholder(system: AbstractSystem) -> np.ndarray:
-    # Shapes are all that `load` needs; the values only have to admit a QR factorisation.
-    shape = (8, system.num_sites, system.num_channels)
-    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+def _blank(system: AbstractSystem, learned: int) -> Closure:
+    """A linear closure of the right shapes, all zeros; `load` replaces every number in it."""
+    size, d = system.num_sites * system.num_channels, len(system.observable_names) + learned
+
+    def build(key: Key) -> Closure:
+        encoder = Encoder(jnp.zeros((learned, size)), jnp.zeros(learned), Identity())
+        net = eqx.nn.MLP(d, size, 32, 2, jax.nn.softplus, key=key)
+        scales = [jnp.zeros(n) for n in (d, d, size, size)]
+        return Closure(system.observable, encoder, Decoder(net, *scales))
+
+    # Shapes only: drawing weights that are thrown away would cost seconds of compilation.
+    shapes = eqx.filter_eval_shape(build, jax.random.key(0))
+    return jax.tree.map(
+        lambda leaf: (
+            jnp.asarray(np.zeros(leaf.shape, leaf.dtype))
+            if isinstance(leaf, jax.ShapeDtypeStruct)
+            else leaf
+        ),
+        shapes,
+    )

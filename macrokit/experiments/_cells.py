@@ -15,7 +15,7 @@ from .._rollout import macro_model, test_errors
 from .._sampling import Snapshots, sample, spread
 from .._storage import hyperparameters, load, save
 from .._training import stack, train
-from .._types import Key
+from .._types import Key, Keys
 from ..estimators import Labels, label
 from ._data import Benchmark, prefix
 from ._settings import Cell
@@ -81,7 +81,7 @@ def buy(benchmark: Benchmark, cell: Cell, seed: int) -> Snapshots:
     return sample(benchmark.system, x, fraction=cell.fraction, design=design, key=site_key)
 
 
-def new_models(cell: Cell, labels: list[Labels], seeds: list[int]) -> tuple[eqx.Module, Key]:
+def new_models(cell: Cell, labels: list[Labels], seeds: list[int]) -> tuple[eqx.Module, Keys]:
     """An untrained ensemble, one network and one batch key per seed."""
     field = macro.TABLE[cell.model]
     scaling = macro.SCALINGS[cell.scaling]

@@ -19,7 +19,8 @@ from .._closure import Closure
 from .._diagnostics import field_error
 from .._optimiser import Cosine, TrainingState, start
 from .._rollout import TestSet, macro_model, test_errors
-from .._sampling import Trajectories, sample, spread
+from .._sampling import sample, spread
+from .._simulation import Trajectories
 from .._training import Direction, iterate, stack
 from ..estimators import Labels, label
 from ..systems import AbstractSystem
@@ -136,26 +137,29 @@ class ComparisonProgress:
 def open_comparison(contest: Contest) -> Comparison:
     """Buy the first round and set up the networks."""
     states, labels, forces = [], [], []
-    room = [contest.snapshots(learner, contest.budgets[-1]) for learner in contest.learners]
-    for learner, rows in zip(contest.learners, room, strict=True):
+    # The same room for all, so that learners of one kind share what is compiled for them.
+    rows = max(contest.snapshots(learner, contest.budgets[-1]) for learner in contest.learners)
+    for learner in contest.learners:
         held = [_buy(contest, learner, m, 0, contest.budgets[0]) for m in range(contest.members)]
-        build = macro.TABLE[learner.model]
-        keys = [_key(contest, m, 1) for m in range(contest.members)]
-        models = [
-            macro_model(
-                build(data.z.shape[-1], learner.width, key=key),
-                data,
-                macro.SCALINGS[learner.scaling],
-            )
-            for (data, _), key in zip(held, keys, strict=True)
+        keys = [
+            jnp.stack([_key(contest, m, purpose) for m in range(contest.members)])
+            for purpose in (1, 2)
         ]
-        batch_keys = jnp.stack([_key(contest, m, 2) for m in range(contest.members)])
+        fields = _new_fields(learner.model, held[0][0].z.shape[-1], learner.width, keys[0])
+        scaling = macro.SCALINGS[learner.scaling]
+        scalings = stack([scaling(*standardisation(data)) for data, _ in held])
+        models = MacroModel(fields, scalings)
         schedule = Cosine(contest.learning_rate, contest.steps)
-        states.append(start(stack(models), schedule, key=batch_keys, members=contest.members))
+        states.append(start(models, schedule, key=keys[1], members=contest.members))
         labels.append(stack([data.padded(rows) for data, _ in held]))
         forces.append(max(spent for _, spent in held))
     nothing = (0.0,) * len(contest.learners)
     return Comparison(tuple(states), tuple(labels), tuple(forces), 0, (), nothing)
+
+
+@eqx.filter_jit
+def _new_fields(name: str, dim: int, width: int, keys: Array) -> macro.AbstractMacro:
+    return eqx.filter_vmap(lambda key: macro.TABLE[name](dim, width, key=key))(keys)
 
 
 def compare(
@@ -173,6 +177,8 @@ def compare(
     """
     current = open_comparison(contest) if comparison is None else comparison
     judge = _Judge(contest)
+    # Judged once and dropped: it is compiled here, and the end of a round does not stall.
+    judge(current, 0, contest.learners[0])
     pace: float | None = None
     total = len(contest.budgets) * contest.steps
     while current.round < len(contest.budgets):
@@ -259,18 +265,14 @@ def _buy(
     last = contest.snapshots(learner, budget)
     snapshot_key, site_key = jax.random.split(_key(contest, member, 0))
     # Any prefix of the spread order is spread, so a budget that grows keeps what it has bought.
-    x = spread(contest.pool, last, key=snapshot_key)[first:]
-    snapshots = sample(
-        contest.system,
-        x,
-        fraction=learner.fraction,
-        design=designs.TABLE[learner.design](),
-        key=jax.random.fold_in(site_key, first),
-    )
-    estimator = estimators.TABLE[learner.estimator]()
-    return label(estimator, contest.closure, snapshots), snapshots.forces
-
-
+    run, time = spread_indices(*contest.pool.x.shape[:2], last, key=snapshot_key)
+    x = np.asarray(contest.pool.x)[run[first:], time[first:]]
+    # In blocks of one size, so that no round waits for a compilation.
+    block = contest.snapshots(learner, contest.budgets[0])
+    bought = [
+        _buy_block(contest, learner, x[i : i + block], block, jax.random.fold_in(site_key, i))
+        for i in range(0, len(x), block)
+    ]
 def _key(contest: Contest, member: int, purpose: int) -> Array:
     return jax.random.fold_in(jax.random.key(contest.seed + member), purpose)
 

@@ -3,13 +3,16 @@
 import dataclasses
 import functools
 
+import equinox as eqx
 import jax
 import numpy as np
+from jaxtyping import Array
 
 from .._closure import Closure
 from .._diagnostics import lift_defect
 from .._rollout import TestSet
-from .._sampling import Trajectories, simulate, spread
+from .._sampling import spread
+from .._simulation import Trajectories, simulate
 from .._types import Key
 from ..systems import AbstractSystem, PredatorPrey
 from ._assets import pretrained
@@ -79,8 +82,13 @@ def predator_prey(
 
 
 def _runs(system: PredatorPrey, count: int, method: str, key: Key) -> Trajectories:
-    starts = jax.vmap(lambda k: system.random_start(key=k))(jax.random.split(key, count))
+    starts = _random_starts(system, jax.random.split(key, count))
     return simulate(system, starts, duration=30, step=0.01, every=10, method=method)
+
+
+@eqx.filter_jit
+def _random_starts(system: PredatorPrey, keys: Array) -> Array:
+    return jax.vmap(lambda key: system.random_start(key=key))(keys)
 
 
 def prefix(trajectories: Trajectories, count: int) -> np.ndarray:

@@ -118,6 +118,7 @@ def _run_all(experiment: Experiment, work: Path) -> list[dict[str, Any]]:
             )
             run = _run_one(benchmark, cell, stem.with_suffix(".checkpoint"))
             write_whole(finished, json.dumps(run).encode())
+            stem.with_suffix(".checkpoint").unlink(missing_ok=True)
         runs.append(json.loads(finished.read_text(encoding="utf-8")))
     return runs
 

@@ -1,0 +1,177 @@
+"""Simulate dx/dt = f(x): fixed steps as in the paper, adaptive ones by diffrax."""
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ._types import AnyArray
+from .systems import AbstractSystem, HostSystem
+
+# Largest |λ| step of the explicit methods on the negative real axis, and forces they spend a step.
+_STABILITY = {"euler": (2.0, 1), "rk4": (2.785, 4)}
+
+
+class Trajectories(eqx.Module):
+    """Simulated runs: x of shape (trajectories, times, sites, channels) at the given `times`.
+
+    `forces`: site forces that the integrator spent on them.
+    """
+
+    times: Float[Array, " times"]
+    x: Float[Array, "trajectories times sites channels"]
+    forces: int
+
+    def __len__(self) -> int:
+        return self.x.shape[0]
+
+    def __getitem__(self, chosen: slice) -> "Trajectories":
+        x = self.x[chosen]
+        return Trajectories(self.times, x, self.forces * len(x) // len(self))
+
+
+def simulate(
+    system: AbstractSystem,
+    starts: Float[AnyArray, "trajectories sites channels"],
+    *,
+    duration: float,
+    step: float,
+    every: int = 1,
+    method: str | diffrax.AbstractSolver = "rk4",
+    rtol: float = 1e-6,
+) -> Trajectories:
+    """Simulate dx/dt = f(x) from each start.
+
+    - `duration`, `step`: T and dt, in the system's time unit; T is a whole number of steps.
+    - `every`: every how many steps a frame is stored; the start is frame 0.
+    - `method`: "rk4", or "euler" (the paper's training data for predator–prey), both with fixed
+      steps; or a diffrax solver such as `diffrax.Tsit5()`, whose adaptive steps keep the relative
+      error of a step below `rtol` and begin with `step`.
+
+    Raises `ValueError` when the step is beyond the stable bound, or when a run left the finite
+    numbers (which one, and when).
+    """
+    adaptive = isinstance(method, diffrax.AbstractSolver)
+    if not adaptive and method not in _STABILITY:
+        raise ValueError(
+            f"method must be one of {sorted(_STABILITY)} or a diffrax solver, but got {method!r}."
+        )
+    if isinstance(system, HostSystem):
+        raise ValueError(
+            "A HostSystem is not simulated by macrokit: its force runs outside JAX. Simulate it "
+            "with its own engine and pass the states to `sample`."
+        )
+    starts = jnp.asarray(starts)
+    expected = (system.num_sites, system.num_channels)
+    if starts.ndim != 3 or starts.shape[1:] != expected:
+        raise ValueError(
+            f"starts must have shape (trajectories, sites, channels) = (…, {expected[0]}, "
+            f"{expected[1]}), but got {starts.shape}. For a single start, pass `x0[None]`."
+        )
+    check_finite(starts, "start")
+    if not adaptive:
+        _check_step(system, step, method)
+    steps = round(duration / step)
+    if steps < 1 or steps % every:
+        raise ValueError(
+            f"duration/step = {steps} steps cannot be stored every {every} steps. "
+            "Choose `every` as a divisor of the number of steps."
+        )
+    frames = steps // every
+    dt = jnp.asarray(step, starts.dtype)
+    if adaptive:
+        x, evaluations = _solve(system, starts, dt, frames, every, method, jnp.asarray(rtol))
+    else:
+        x = _integrate(system, starts, dt, frames, every, method)
+        evaluations = len(starts) * steps * _STABILITY[method][1]
+    finite = np.asarray(jnp.isfinite(x).all(axis=(2, 3)))
+    if not finite.all():
+        run, frame = np.argwhere(~finite)[0]
+        raise ValueError(
+            f"Trajectory {run} left the finite numbers at time {frame * every * step:g}. "
+            f"The step is probably too large: try {step / 4:g}."
+        )
+    times = jnp.arange(frames + 1) * (every * step)
+    return Trajectories(times, x, int(evaluations) * system.num_sites)
+
+
+def _check_step(system: AbstractSystem, step: float, method: str) -> None:
+    limit, _ = _STABILITY[method]
+    if system.spectral_bound is not None and step * system.spectral_bound > limit:
+        raise ValueError(
+            f"The step {step:g} is unstable for {method}: with |eigenvalues| up to "
+            f"{system.spectral_bound:.3g} the largest stable step is "
+            f"{limit / system.spectral_bound:.3g}. Choose a smaller `step`."
+        )
+
+
+@eqx.filter_jit
+def _integrate(
+    system: AbstractSystem, starts: Array, dt: Array, frames: int, every: int, method: str
+) -> Array:
+    def rk4(x: Array) -> Array:
+        k1 = system.force(x)
+        k2 = system.force(x + dt / 2 * k1)
+        k3 = system.force(x + dt / 2 * k2)
+        k4 = system.force(x + dt * k3)
+        return x + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+
+    def euler(x: Array) -> Array:
+        return x + dt * system.force(x)
+
+    advance = jax.vmap({"rk4": rk4, "euler": euler}[method])
+
+    def frame(x: Array, _: None) -> tuple[Array, Array]:
+        x = jax.lax.fori_loop(0, every, lambda _, x: advance(x), x)
+        return x, x
+
+    _, later = jax.lax.scan(frame, starts, None, length=frames)
+    return jnp.moveaxis(jnp.concatenate([starts[None], later]), 0, 1)
+
+
+@eqx.filter_jit
+def _solve(
+    system: AbstractSystem,
+    starts: Array,
+    dt: Array,
+    frames: int,
+    every: int,
+    solver: diffrax.AbstractSolver,
+    rtol: Array,
+) -> tuple[Array, Array]:
+    """The frames, and how often the force on all sites was evaluated in all runs together."""
+    times = jnp.arange(frames + 1) * (every * dt)
+
+    def one(start: Array) -> tuple[Array, Array]:
+        solution = diffrax.diffeqsolve(
+            diffrax.ODETerm(lambda t, x, _: system.force(x)),
+            solver,
+            times[0],
+            times[-1],
+            dt0=dt,
+            y0=start,
+            saveat=diffrax.SaveAt(ts=times),
+            stepsize_controller=diffrax.PIDController(rtol=rtol, atol=rtol),
+            max_steps=None,
+            throw=False,
+        )
+        return solution.ys, solution.stats["num_steps"]
+
+    x, steps = jax.vmap(one)(starts)
+    stages = getattr(getattr(solver, "tableau", None), "num_stages", 1)
+    return x, steps.sum() * stages
+
+
+def check_finite(values: AnyArray, what: str, sites: AnyArray | None = None) -> None:
+    finite = np.isfinite(np.asarray(values))
+    if finite.all():
+        return
+    index = np.argwhere(~finite)[0]
+    where = f"snapshot {index[0]}" if what != "start" else f"start {index[0]}"
+    site = index[1] if sites is None else np.asarray(sites)[index[0], index[1]]
+    raise ValueError(
+        f"The {what} of {where} is not finite at site {site} (channel {index[2]}): "
+        f"{np.asarray(values)[tuple(index)]}. Remove or repair that snapshot."
+    )

@@ -1,0 +1,29 @@
+"""Annotations of shapes and types are checked (jaxtyping with beartype), arrays of different rank
+never combine silently, and every warning is an error."""
+
+from collections.abc import Iterator
+
+import jax
+import jaxtyping
+import pytest
+
+# Before anything imports macrokit. An int is a float, as for any type checker (PEP 484).
+jaxtyping.install_import_hook(
+    "macrokit", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def as_user() -> Iterator[None]:
+    """Without the checked annotations, as outside the tests: for the package's own error texts."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def double() -> Iterator[None]:
+    """Float64. Whatever the test needs must be built inside the test."""
+    with jax.enable_x64(True):
+        yield
