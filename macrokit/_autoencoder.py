@@ -29,6 +29,7 @@ class ClosureLoss(eqx.Module):
     - `lift`: μ, weight of the lift penalty (`0.0` leaves its computation out).
     - `orthonormal`: keep the rows of a linear encoder orthonormal, to each other and to the
       observables' gradients, so that κ = 1 by construction.
+    - `frozen`: leave the encoder as it is and train the decoder alone.
     - `batch`: states per step.
 
     Source: Chen & Li 2024, eq. 8, for the first two terms.
@@ -37,6 +38,7 @@ class ClosureLoss(eqx.Module):
     condition: float = 0.0
     lift: float = 0.1
     orthonormal: bool = True
+    frozen: bool = False
     batch: int = 256
 
     def __call__(
@@ -51,6 +53,11 @@ class ClosureLoss(eqx.Module):
 
     def _loss(self, parameters: Closure, data: "ClosureData", key: Key) -> Float[Array, ""]:
         closure = self.closure(parameters, data)
+        if self.frozen:
+            encoder = jax.tree.map(
+                lambda a: jax.lax.stop_gradient(a) if eqx.is_array(a) else a, closure.encoder
+            )
+            closure = eqx.tree_at(lambda c: c.encoder, closure, encoder)
         index_key, tangent_key = jax.random.split(key)
         index = jax.random.randint(index_key, (self.batch,), 0, len(data.states))
         x = data.states[index]
@@ -60,7 +67,8 @@ class ClosureLoss(eqx.Module):
         if self.condition:
             loss += self.condition * jnp.mean((jax.vmap(closure.condition)(x) - 1) ** 2)
         if self.lift:
-            spread = jax.lax.stop_gradient(closure.decoder.spread)
+            # The spread that z has now: a network may have moved far from the one it began with.
+            spread = jax.lax.stop_gradient(z.std(axis=0))
             tangents = jax.random.normal(tangent_key, z.shape) * spread[None]
             outside = jax.vmap(functools.partial(_outside_rows, closure))(x, z, tangents)
             loss += self.lift * jnp.mean(outside**2) / data.variance

@@ -169,9 +169,23 @@ def nonlinear_closure(
     weight = jax.nn.initializers.glorot_normal()(encoder_key, (width, flat.shape[1])) / spread[None]
     net = eqx.nn.MLP(width, learned, width, 1, jax.nn.softplus, key=head_key)
     encoder = Encoder(weight, -weight @ mean, Head(_glorot(net, head_key)))
+    if standardise:
+        encoder = _matched(encoder, observable, mean.reshape(states.shape[1:]))
     return _with_decoder(
         observable, encoder, states, mean, spread, decoder_key, standardise=standardise
     )
+
+
+def _matched(encoder: Encoder, observable: Callable, x: np.ndarray) -> Encoder:
+    """The encoder with its last layer scaled so that its gradients are as long as the observables'.
+
+    Otherwise κ(M) starts at 10⁴ and its square fills Adam's memory of gradients for good.
+    """
+    gradients = _gradients_at(observable, x)
+    own = np.asarray(encoder.head_jacobian(jnp.asarray(x)) @ encoder.weight)
+    scale = np.sqrt((gradients**2).sum(axis=1).mean() / (own**2).sum(axis=1).mean())
+    last = encoder.head.net.layers[-1]
+    return eqx.tree_at(lambda e: e.head.net.layers[-1].weight, encoder, last.weight * scale)
 
 
 def principal_directions(

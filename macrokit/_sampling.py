@@ -87,8 +87,13 @@ class Snapshots(eqx.Module):
     @property
     def forces(self) -> int:
         """What these data cost: the number of distinct site forces held."""
+        return int(self.distinct.sum())
+
+    @property
+    def distinct(self) -> Int[np.ndarray, " snapshots"]:
+        """How many different sites each snapshot holds."""
         ordered = np.sort(np.asarray(self.sites), axis=1)
-        return int(ordered.shape[0] + (ordered[:, 1:] != ordered[:, :-1]).sum())
+        return 1 + (ordered[:, 1:] != ordered[:, :-1]).sum(axis=1)
 
 
 def spread(
@@ -171,13 +176,15 @@ def sample(
 
 def _forces(system: AbstractSystem, x: Array, sites: Array) -> AnyArray:
     if isinstance(system, HostSystem):
-        return np.stack(
-            [
-                system.force_at(a, s, neighbours=system.neighbours(a))
-                for a, s in zip(np.asarray(x), np.asarray(sites), strict=True)
-            ]
-        )
+        pairs = zip(np.asarray(x), np.asarray(sites), strict=True)
+        return np.stack([_host_force_at(system, a, s) for a, s in pairs])
     return _force_at(system, x, sites)
+
+
+def _host_force_at(system: HostSystem, x: np.ndarray, sites: np.ndarray) -> np.ndarray:
+    # A site that was drawn twice is computed, and paid for, once.
+    distinct, back = np.unique(sites, return_inverse=True)
+    return system.force_at(x, distinct, neighbours=system.neighbours(x))[back]
 
 
 @eqx.filter_jit

@@ -47,16 +47,17 @@ def simulate(
     - `duration`, `step`: T and dt, in the system's time unit; T is a whole number of steps.
     - `every`: every how many steps a frame is stored; the start is frame 0.
     - `method`: "rk4", or "euler" (the paper's training data for predator–prey), both with fixed
-      steps; or a diffrax solver such as `diffrax.Tsit5()`, whose adaptive steps keep the relative
-      error of a step below `rtol` and begin with `step`.
+      steps; or an explicit Runge–Kutta solver of diffrax such as `diffrax.Tsit5()`, whose adaptive
+      steps keep the relative error of a step below `rtol` and begin with `step`.
 
     Raises `ValueError` when the step is beyond the stable bound, or when a run left the finite
     numbers (which one, and when).
     """
-    adaptive = isinstance(method, diffrax.AbstractSolver)
+    adaptive = isinstance(method, diffrax.AbstractERK)
     if not adaptive and method not in _STABILITY:
         raise ValueError(
-            f"method must be one of {sorted(_STABILITY)} or a diffrax solver, but got {method!r}."
+            f"method must be one of {sorted(_STABILITY)} or an explicit Runge–Kutta solver of "
+            f"diffrax such as `diffrax.Tsit5()`, whose forces can be counted, but got {method!r}."
         )
     if isinstance(system, HostSystem):
         raise ValueError(
@@ -70,11 +71,18 @@ def simulate(
             f"starts must have shape (trajectories, sites, channels) = (…, {expected[0]}, "
             f"{expected[1]}), but got {starts.shape}. For a single start, pass `x0[None]`."
         )
-    check_finite(starts, "start")
+    check_finite(starts, "state", of="start")
+    if step <= 0:
+        raise ValueError(f"step must be positive, but got {step:g}.")
     if not adaptive:
         _check_step(system, step, method)
     steps = round(duration / step)
-    if steps < 1 or steps % every:
+    if abs(steps * step - duration) > 1e-3 * step:
+        raise ValueError(
+            f"duration must be a whole number of steps, but {duration:g} is "
+            f"{duration / step:g} steps of {step:g}. Choose a `step` that divides it."
+        )
+    if steps < 1 or every < 1 or steps % every:
         raise ValueError(
             f"duration/step = {steps} steps cannot be stored every {every} steps. "
             "Choose `every` as a divisor of the number of steps."
@@ -160,18 +168,21 @@ def _solve(
         return solution.ys, solution.stats["num_steps"]
 
     x, steps = jax.vmap(one)(starts)
-    stages = getattr(getattr(solver, "tableau", None), "num_stages", 1)
-    return x, steps.sum() * stages
+    # "First same as last": such a step begins with the force that the one before ended with.
+    reused = bool(solver.tableau.fsal)
+    return x, steps.sum() * (solver.tableau.num_stages - reused) + reused * len(starts)
 
 
-def check_finite(values: AnyArray, what: str, sites: AnyArray | None = None) -> None:
+def check_finite(
+    values: AnyArray, what: str, sites: AnyArray | None = None, *, of: str = "snapshot"
+) -> None:
+    """Raise `ValueError` that names the first number that is none: its snapshot and its site."""
     finite = np.isfinite(np.asarray(values))
     if finite.all():
         return
     index = np.argwhere(~finite)[0]
-    where = f"snapshot {index[0]}" if what != "start" else f"start {index[0]}"
     site = index[1] if sites is None else np.asarray(sites)[index[0], index[1]]
     raise ValueError(
-        f"The {what} of {where} is not finite at site {site} (channel {index[2]}): "
-        f"{np.asarray(values)[tuple(index)]}. Remove or repair that snapshot."
+        f"The {what} of {of} {index[0]} is not finite at site {site} (channel {index[2]}): "
+        f"{np.asarray(values)[tuple(index)]}. Remove or repair that {of}."
     )

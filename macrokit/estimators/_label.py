@@ -18,7 +18,7 @@ def label(estimator: AbstractEstimator, closure: Closure, snapshots: Snapshots) 
     made for states of another shape.
     """
     total = snapshots.x.shape[1]
-    estimator.check(snapshots.sites.shape[1], total)
+    estimator.check(int(snapshots.distinct.min()), total)
     size, expected = snapshots.x[0].size, closure.encoder.weight.shape[1]
     if size != expected:
         raise ValueError(

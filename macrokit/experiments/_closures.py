@@ -16,6 +16,7 @@ class Recipe:
 
     - `linear`: ẑ = W(x − m), rows orthonormal to the observables' gradients, started at principal
       directions; else the paper's softplus network. - `learned`: number of learned variables.
+    - `frozen`: keep the encoder where it starts, train the decoder alone.
     - `steps`: optimiser steps. - `lift`, `condition`: weights μ and λ of the loss.
     - `standardise`: centre and scale inputs and outputs of the networks.
     - `learning_rate`, `constant`: peak of a cosine, or a constant rate.
@@ -23,6 +24,7 @@ class Recipe:
 
     linear: bool = True
     learned: int = 2
+    frozen: bool = False
     steps: int = 20_000
     lift: float = 0.0
     condition: float = 0.0
@@ -32,11 +34,11 @@ class Recipe:
 
 
 RECIPES = {
-    "principal": Recipe(steps=0),
+    "principal": Recipe(frozen=True),
     "linear": Recipe(),
     "linear+lift": Recipe(lift=0.1),
-    "nonlinear": Recipe(linear=False, condition=1e-6),
-    "nonlinear+lift": Recipe(linear=False, condition=1e-6, lift=0.01),
+    "nonlinear": Recipe(linear=False, condition=1e-5),
+    "nonlinear+lift": Recipe(linear=False, condition=1e-5, lift=1.0),
     # The released code: 10 epochs of 480,000 snapshots in batches of 256, λ = 1e-6, Adam 1e-4.
     "paper": Recipe(
         linear=False,
@@ -69,9 +71,12 @@ def make_closure(
             standardise=recipe.standardise,
             key=init_key,
         )
-    if not recipe.steps:
-        return closure
-    loss = ClosureLoss(condition=recipe.condition, lift=recipe.lift, orthonormal=recipe.linear)
+    loss = ClosureLoss(
+        condition=recipe.condition,
+        lift=recipe.lift,
+        orthonormal=recipe.linear,
+        frozen=recipe.frozen,
+    )
     return fit_closure(
         closure,
         states,

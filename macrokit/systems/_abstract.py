@@ -5,7 +5,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._types import DrawnForce, Sites, State
+from .._types import AnyArray, DrawnForce, Sites, State
 
 
 class AbstractSystem(eqx.Module):
@@ -35,7 +35,7 @@ class AbstractSystem(eqx.Module):
     def observable(self, x: State) -> Float[Array, " observables"]:
         """z* = φ*(x), the macroscopic observables of interest."""
 
-    def neighbours(self, x: State) -> Any:
+    def neighbours(self, x: Float[AnyArray, "sites channels"]) -> Any:
         """A neighbour list for `force_at`; `None` where the system needs none (any stencil)."""
         return None
 

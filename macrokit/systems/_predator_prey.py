@@ -10,6 +10,11 @@ from .._types import DrawnForce, Key, Sites, State
 from ._abstract import AbstractSystem
 
 
+def _as_float(value: float | Array) -> Array:
+    """A slider may say 3 where it means 3.0; both must run the same compiled code."""
+    return jnp.asarray(1.0 * value)
+
+
 class PredatorPrey(AbstractSystem):
     """Prey u and predator v on a line of nodes:
 
@@ -27,9 +32,9 @@ class PredatorPrey(AbstractSystem):
     Source: Chen & Li 2024, eq. 13, with the parameters of their released code.
     """
 
-    growth: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=3.0)
-    threshold: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.4)
-    diffusion: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1.0)
+    growth: Float[Array, ""] = eqx.field(converter=_as_float, default=3.0)
+    threshold: Float[Array, ""] = eqx.field(converter=_as_float, default=0.4)
+    diffusion: Float[Array, ""] = eqx.field(converter=_as_float, default=1.0)
     nodes: int = 50
 
     def __check_init__(self):
@@ -58,7 +63,7 @@ class PredatorPrey(AbstractSystem):
     @property
     def spectral_bound(self) -> float:
         """4D from δ², plus the reaction's largest rates for 0 ≤ u, v ≤ 1.2 (not sharp)."""
-        reaction = max(2.4, float(self.growth) * max(1.2 - float(self.threshold), 1.2))
+        reaction = max(2.6, float(self.growth) * max(1.2 - float(self.threshold), 1.2))
         return 4 * float(self.diffusion) + reaction
 
     def start(self, amplitude: float | Array, level: float | Array) -> State:

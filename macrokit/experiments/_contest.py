@@ -1,0 +1,207 @@
+"""Who competes for what: learners, the contest, what forces they buy and how they are judged."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .. import designs, estimators, macro
+from .._closure import Closure
+from .._diagnostics import field_error
+from .._rollout import MacroModel, TestSet, rollout
+from .._sampling import Snapshots, sample, spread, spread_indices
+from .._simulation import Trajectories
+from .._types import Key
+from ..estimators import Labels, label
+from ..systems import AbstractSystem
+
+
+@dataclasses.dataclass(frozen=True)
+class Learner:
+    """One competitor. - `name`: for plots. - `estimator`, `design`, `model`, `scaling`: names of
+    the catalogues. - `fraction`: share of the sites it buys in each snapshot. - `width`: of the
+    network."""
+
+    name: str
+    estimator: str
+    fraction: float
+    design: str = "without-replacement"
+    model: str = "onsagernet"
+    scaling: str = "structured"
+    width: int = 32
+
+    def __post_init__(self) -> None:
+        for what, name, table in (
+            ("estimator", self.estimator, estimators.TABLE),
+            ("design", self.design, designs.TABLE),
+            ("model", self.model, macro.TABLE),
+            ("scaling", self.scaling, macro.SCALINGS),
+        ):
+            if name not in table:
+                raise ValueError(f"{what} must be one of {sorted(table)}, but got {name!r}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Contest:
+    """What is compared, on what, and when.
+
+    - `pool`: trajectories whose states are at hand for nothing; forces on them are bought.
+    - `held_out`: trajectories for the scores; the forces on them are counted apart.
+    - `budgets`: forces held by each learner at the end of each round, increasing.
+    - `steps`: optimiser steps of each learner in each round.
+    - `members`: seeds; each draws its own snapshots, sites, initial weights and batches.
+    """
+
+    system: AbstractSystem
+    closure: Closure
+    pool: Trajectories
+    held_out: Trajectories
+    learners: tuple[Learner, ...]
+    budgets: tuple[int, ...] = (3_000, 6_000, 12_000, 24_000, 60_000)
+    steps: int = 2_000
+    members: int = 4
+    learning_rate: float = 5e-3
+    batch: int = 256
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if list(self.budgets) != sorted(set(self.budgets)) or not self.budgets:
+            raise ValueError(f"budgets must increase from round to round, but got {self.budgets}.")
+        for learner in self.learners:
+            estimator = estimators.TABLE[learner.estimator]()
+            drawn = max(1, round(learner.fraction * self.system.num_sites))
+            estimator.check(drawn, self.system.num_sites)
+
+    def snapshots(self, learner: Learner, budget: int) -> int:
+        """How many snapshots `budget` forces buy."""
+        return max(1, budget // max(1, round(learner.fraction * self.system.num_sites)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """Of one learner at the end of one round: `error` of held-out roll-outs (members,), and
+    `field_error` = mean |y − g|²/Var(y) (members, d) on held-out states."""
+
+    learner: str
+    forces: int
+    step: int
+    seconds: float
+    error: Float[np.ndarray, " members"]
+    field_error: Float[np.ndarray, "members d"]
+
+
+def buy(contest: Contest, learner: Learner, before: int, budget: int) -> tuple[Labels, int]:
+    """What each member buys between two budgets, labelled, and the number of new forces of each."""
+    bought = [_buy(contest, learner, m, before, budget) for m in range(contest.members)]
+    labels, costs = zip(*bought, strict=True)
+    return jax.tree.map(lambda *a: jnp.asarray(np.stack(a)), *labels), max(costs)
+
+
+def hold(held: Labels | None, new: Labels, rows: int) -> Labels:
+    """`new` behind what is `held`, in arrays with room for `rows` snapshots."""
+    begin = 0 if held is None else int(held.count[0])
+
+    def put(name: str) -> Array:
+        more = np.asarray(getattr(new, name))
+        whole = np.zeros((len(more), rows, *more.shape[2:]), more.dtype)
+        if held is not None:
+            whole = np.array(getattr(held, name))
+        whole[:, begin : begin + more.shape[1]] = more
+        return jnp.asarray(whole)
+
+    return Labels(*(put(name) for name in ("z", "S", "b", "c")), new.count + begin)
+
+
+def _buy(
+    contest: Contest, learner: Learner, member: int, before: int, budget: int
+) -> tuple[Labels, int]:
+    first = contest.snapshots(learner, before) if before else 0
+    last = contest.snapshots(learner, budget)
+    snapshot_key, site_key = jax.random.split(member_key(contest, member, 0))
+    # Any prefix of the spread order is spread, so a budget that grows keeps what it has bought.
+    run, time = spread_indices(*contest.pool.x.shape[:2], last, key=snapshot_key)
+    x = np.asarray(contest.pool.x)[run[first:], time[first:]]
+    # In blocks of one size, so that no round waits for a compilation.
+    block = contest.snapshots(learner, contest.budgets[0])
+    parts = [
+        _buy_block(
+            contest, learner, x[i : i + block], block, jax.random.fold_in(site_key, first + i)
+        )
+        for i in range(0, len(x), block)
+    ]
+    labels = jax.tree.map(
+        lambda *a: np.concatenate(a) if a[0].ndim else sum(a), *(p for p, _ in parts)
+    )
+    return labels, sum(cost for _, cost in parts)
+
+
+def _buy_block(
+    contest: Contest, learner: Learner, x: np.ndarray, block: int, key: Key
+) -> tuple[Labels, int]:
+    count = len(x)
+    snapshots = sample(
+        contest.system,
+        np.concatenate([x, np.repeat(x[-1:], block - count, axis=0)]),
+        fraction=learner.fraction,
+        design=designs.TABLE[learner.design](),
+        key=key,
+    )
+    labels = label(estimators.TABLE[learner.estimator](), contest.closure, snapshots)
+    # The rows that only fill the block up are not held, so they are not counted.
+    arrays = (snapshots.x, snapshots.sites, snapshots.force, snapshots.weights)
+    held = Snapshots(*(np.asarray(a)[:count] for a in arrays))
+    cut = jax.tree.map(lambda a: np.asarray(a)[:count] if a.ndim else np.int32(count), labels)
+    return cut, held.forces
+
+
+def member_key(contest: Contest, member: int, purpose: int) -> Key:
+    """The key of one member for one purpose: 0 buying, 1 initial weights, 2 batches."""
+    return jax.random.fold_in(jax.random.key(contest.seed + member), purpose)
+
+
+def predict(
+    models: MacroModel, starts: Float[Array, "starts d"], times: Float[Array, " times"]
+) -> tuple[Float[np.ndarray, "members starts times d"], Float[np.ndarray, "members starts"]]:
+    """Roll-outs z of an ensemble from each start, and when each left the region of trust (or ∞)."""
+    # In blocks of one size: one start or a hundred, it is compiled once.
+    count = len(starts)
+    filled = np.concatenate([starts, np.repeat(starts[-1:], -count % _BLOCK, axis=0)])
+    parts = [_rollouts(models, block, times) for block in np.split(filled, len(filled) // _BLOCK)]
+    z, left_at = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
+    return z[:, :count], left_at[:, :count]
+
+
+_BLOCK = 4
+
+
+@eqx.filter_jit
+def _rollouts(models: MacroModel, starts: Array, times: Array) -> tuple[Array, Array]:
+    def one(model: MacroModel, start: Array) -> tuple[Array, Array]:
+        run = rollout(model, start, times)
+        return run.z, run.left_at
+
+    return eqx.filter_vmap(lambda model: jax.vmap(lambda z: one(model, z))(starts))(models)
+
+
+class Judge:
+    """Scores on held-out trajectories, the same for every learner."""
+
+    def __init__(self, contest: Contest):
+        self.test = TestSet(contest.closure, contest.held_out)
+        count = min(500, contest.held_out.x.shape[0] * contest.held_out.x.shape[1])
+        x = spread(contest.held_out, count, key=jax.random.key(contest.seed))
+        everything = sample(contest.system, x, key=jax.random.key(0))
+        self.labels = label(estimators.Exact(), contest.closure, everything)
+
+    def __call__(
+        self, models: MacroModel, learner: Learner, forces: int, step: int, seconds: float
+    ) -> Score:
+        z, left_at = predict(models, self.test.start, self.test.times)
+        true = np.asarray(self.test.observables)
+        away = np.linalg.norm(z[..., : true.shape[-1]] - true, axis=-1).sum(axis=-1)
+        errors = away / np.linalg.norm(true, axis=-1).sum(axis=-1)
+        errors = np.where(np.isfinite(left_at), np.inf, errors).mean(axis=1)
+        return Score(learner.name, forces, step, seconds, errors, field_error(models, self.labels))

@@ -1,0 +1,19 @@
+"""What the paper printed, for comparison: {system: {loss: {forces: (mean, standard deviation)}}}.
+
+Chen & Li 2024, predator–prey: three seeds, budgets of 600, 3,000 and 24,000 full snapshots.
+"""
+
+PUBLISHED: dict[str, dict[str, dict[int, tuple[float, float]]]] = {
+    "predator-prey": {
+        "L_z": {
+            60_000: (1.855e-2, 2.7e-3),
+            300_000: (3.19e-3, 4.9e-4),
+            2_400_000: (7.93e-4, 9.4e-5),
+        },
+        "L_{x,1/5}": {
+            60_000: (4.00e-3, 1.5e-3),
+            300_000: (1.34e-3, 1.6e-4),
+            2_400_000: (5.70e-4, 8.1e-5),
+        },
+    },
+}

@@ -1,0 +1,328 @@
+"""Figures: arrays in, plotly `Figure` out. No widgets, no state.
+
+Lines have Okabe and Ito's colours and fields the cividis map, which colour-blind readers can tell
+apart; the paper is transparent and the ink a grey that reads on light and dark pages.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from jaxtyping import Float, Int
+from PIL import Image
+from plotly.colors import sample_colorscale
+from plotly.subplots import make_subplots
+
+from ._types import AnyArray
+
+GREY = "#7b7b7b"
+# Okabe & Ito: vermilion, blue, green, purple, orange, sky.
+COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
+FORCES = "distinct forces bought (site forces)"
+ERROR = "roll-out error (relative)"
+FIELD_ERROR = "|y − g|² / Var y (relative)"
+TIME = "time (model units)"
+_LOSSES = {"L_z": "all forces", "L_x": "all forces, lifted", "L_{x,1/5}": "a fifth of the forces"}
+_LABELS = [f * 10.0**e for e in range(-9, 3) for f in (1, 3)]
+
+
+def style(figure: go.Figure, *, height: int = 420, title: str | None = None) -> go.Figure:
+    """The house style, in place."""
+    figure.update_layout(
+        height=height,
+        title={"text": title, "x": 0, "xref": "paper", "font": {"size": 17}} if title else None,
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": GREY, "size": 14},
+        margin={"l": 70, "r": 20, "t": 70 if title else 40, "b": 60},
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+    )
+    axes = {
+        "gridcolor": "rgba(127,127,127,0.25)",
+        "linecolor": GREY,
+        "zeroline": False,
+        "showline": True,
+        "ticks": "outside",
+        "tickcolor": GREY,
+        "title_standoff": 8,
+    }
+    figure.update_xaxes(axes).update_yaxes(axes)
+    return figure
+
+
+def log_axis(title: str) -> dict[str, Any]:
+    """A logarithmic axis with labels at 1 and 3 times each power of ten."""
+    text = [f"{value:.9f}".rstrip("0").rstrip(".") for value in _LABELS]
+    return {"type": "log", "title_text": title, "tickvals": _LABELS, "ticktext": text}
+
+
+def forces_axis(forces: Sequence[int]) -> dict[str, Any]:
+    """A logarithmic axis of forces, labelled at the budgets."""
+    ticks = sorted(set(forces))
+    ends = [np.log10(ticks[0] / 1.25), np.log10(ticks[-1] * 1.25)] if ticks else None
+    return {
+        "type": "log",
+        "title_text": FORCES,
+        "tickvals": ticks,
+        "ticktext": [_thousands(n) for n in ticks],
+        "range": ends,
+    }
+
+
+def field_figure(
+    times: Float[AnyArray, " times"],
+    u: Float[AnyArray, "times nodes"],
+    v: Float[AnyArray, "times nodes"],
+) -> go.Figure:
+    """Prey and predator in space and time, one colour scale for both."""
+    titles = ["prey u", "predator v"]
+    figure = make_subplots(
+        cols=2, shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.05
+    )
+    for column, field in enumerate((np.asarray(u), np.asarray(v)), start=1):
+        heat = go.Heatmap(x=np.asarray(times), z=field.T, coloraxis="coloraxis")
+        figure.add_trace(heat, row=1, col=column)
+    style(figure, height=340)
+    bar = {"title": {"text": "density<br>(1)"}}
+    figure.update_layout(coloraxis={"colorscale": "Cividis", "colorbar": bar})
+    figure.update_xaxes(title_text=TIME).update_yaxes(showgrid=False)
+    return figure.update_yaxes(title_text="node (index)", col=1)
+
+
+def observable_traces(
+    times: Float[AnyArray, " times"],
+    observables: Float[AnyArray, "times k"],
+    names: Sequence[str],
+    predictions: Mapping[str, Float[AnyArray, "*members times k"]] | None = None,
+) -> list[go.Scatter]:
+    """The truth, the names of its lines, and one trace for each prediction with all its members."""
+    times, truth = np.asarray(times), np.asarray(observables)
+    x, y = _joined(times, truth.T)
+    middle = len(times) // 2
+    traces = [
+        go.Scatter(x=x, y=y, name="truth", line={"color": GREY, "width": 8}, opacity=0.45),
+        go.Scatter(
+            x=np.full(len(names), times[middle]),
+            y=truth[middle],
+            text=list(names),
+            mode="text",
+            textposition="top center",
+            showlegend=False,
+            hoverinfo="skip",
+        ),
+    ]
+    for colour, (name, lines) in zip(COLOURS, (predictions or {}).items(), strict=False):
+        lines = np.asarray(lines).reshape(-1, len(times), truth.shape[1])
+        x, y = _joined(times, np.moveaxis(lines, 1, 2).reshape(-1, len(times)))
+        traces.append(go.Scatter(x=x, y=y, name=name, line={"color": colour, "width": 1.8}))
+    return traces
+
+
+def observables_figure(
+    times: Float[AnyArray, " times"],
+    observables: Float[AnyArray, "times k"],
+    names: Sequence[str],
+    predictions: Mapping[str, Float[AnyArray, "*members times k"]] | None = None,
+) -> go.Figure:
+    """Observables over time: the truth as a thick line, each member of a prediction as a thin one.
+
+    - `predictions`: name → (members, times, k) or (times, k); NaN leaves a gap.
+    """
+    figure = go.Figure(observable_traces(times, observables, names, predictions))
+    style(figure, height=380)
+    return figure.update_xaxes(title_text=TIME).update_yaxes(title_text="density (1)")
+
+
+def score_traces(
+    scores: Sequence[Any], learners: Sequence[str]
+) -> tuple[list[go.Scatter], list[go.Scatter]]:
+    """For roll-out error and for |y − g|²/Var(y): each learner's members, and their mean.
+
+    A mean with a diverged member is not shown; its other members are.
+    """
+    left, right = [], []
+    for number, name in enumerate(learners):
+        colour, mine = COLOURS[number % len(COLOURS)], [s for s in scores if s.learner == name]
+        forces = [s.forces for s in mine]
+        for traces, values in (
+            (left, [np.asarray(s.error) for s in mine]),
+            (right, [np.asarray(s.field_error).mean(axis=1) for s in mine]),
+        ):
+            x = [n for n, v in zip(forces, values, strict=True) for e in v if np.isfinite(e)]
+            points = [float(e) for v in values for e in v if np.isfinite(e)]
+            means = [float(v.mean()) if np.isfinite(v).all() else None for v in values]
+            group = {"name": name, "legendgroup": name}
+            dots = {"color": colour, "size": 6, "opacity": 0.5}
+            line = {"color": colour, "width": 3}
+            traces.append(
+                go.Scatter(x=x, y=points, mode="markers", marker=dots, showlegend=False, **group)
+            )
+            traces.append(
+                go.Scatter(
+                    x=forces,
+                    y=means,
+                    mode="lines+markers",
+                    line=line,
+                    marker={"size": 10},
+                    showlegend=traces is left,
+                    **group,
+                )
+            )
+    return left, right
+
+
+def scores_figure(scores: Sequence[Any]) -> go.Figure:
+    """Error of held-out roll-outs, and |y − g|²/Var(y), against the distinct forces bought so far.
+
+    - `scores`: of rounds of a contest; dots are members, lines their mean.
+    """
+    learners = list(dict.fromkeys(score.learner for score in scores))
+    figure = make_subplots(cols=2, horizontal_spacing=0.12)
+    for column, traces in enumerate(score_traces(scores, learners), start=1):
+        for trace in traces:
+            figure.add_trace(trace, row=1, col=column)
+    style(figure, height=400)
+    figure.update_xaxes(forces_axis([score.forces for score in scores]))
+    figure.update_yaxes(log_axis(ERROR), col=1)
+    return figure.update_yaxes(log_axis(FIELD_ERROR), col=2)
+
+
+def demo_figure(runs: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """Test errors of all seeds on one strip a loss, with their mean: further left is better.
+
+    - `runs`: entries of `run_cell`; a diverged seed (None) is named in the strip's label.
+    """
+    figure = go.Figure()
+    for colour, run in zip(COLOURS, runs, strict=False):
+        errors = [error for error in run["errors"] if error is not None]
+        lost = len(run["errors"]) - len(errors)
+        label = _loss(run["loss"]) + (f"<br>{lost} diverged" if lost else "")
+        dots = {"color": colour, "size": 13, "opacity": 0.45}
+        figure.add_scatter(x=errors, y=[label] * len(errors), mode="markers", marker=dots)
+        if run["error_mean"] is not None:
+            figure.add_scatter(
+                x=[run["error_mean"]],
+                y=[label],
+                text=[f"<b>{run['error_mean']:.2g}</b>"],
+                mode="markers+text",
+                textposition="top center",
+                textfont={"color": colour, "size": 20},
+                marker={"color": colour, "size": 22, "symbol": "line-ns", "line_width": 5}
+                | {"line": {"color": colour, "width": 5}},
+            )
+    forces, seeds = runs[0]["forces_training"], len(runs[0]["errors"])
+    title = f"{forces:,} forces each, the same steps, {seeds} seeds: error on unseen starts"
+    style(figure, height=340, title=title).update_layout(showlegend=False)
+    figure.update_layout(margin={"l": 230, "r": 60})
+    figure.update_xaxes(log_axis(f"{ERROR}: dots are seeds, bars their mean; left is better"))
+    return figure.update_yaxes(autorange="reversed", showgrid=False, tickfont={"size": 16})
+
+
+def recorded_figure(
+    record: Mapping[str, Any],
+    published: Mapping[str, Mapping[int, tuple[float, float]]] | None = None,
+) -> go.Figure:
+    """Mean ± s.d. of the test error against forces, from a record of `macrokit reproduce`.
+
+    - `published`: loss → {forces: (mean, s.d.)}, drawn hollow and dotted.
+    """
+    figure = go.Figure()
+    losses = list(dict.fromkeys(run["loss"] for run in record["runs"]))
+    for colour, loss in zip(COLOURS, losses, strict=False):
+        runs = [r for r in record["runs"] if r["loss"] == loss and r["error_mean"] is not None]
+        here = {r["forces_training"]: (r["error_mean"], r["error_std"]) for r in runs}
+        _with_bars(figure, here, f"{_loss(loss)}, here", colour, dash="solid")
+        theirs = (published or {}).get(loss, {})
+        if theirs:
+            _with_bars(figure, theirs, f"{_loss(loss)}, published", colour, dash="dot")
+    style(figure, height=440)
+    figure.update_xaxes(forces_axis([run["forces_training"] for run in record["runs"]]))
+    return figure.update_yaxes(log_axis("test " + ERROR))
+
+
+def sites_figure(
+    u: Float[AnyArray, " nodes"], v: Float[AnyArray, " nodes"], sites: Int[AnyArray, " drawn"]
+) -> go.Figure:
+    """One state, and the sites on which the force is bought: 0 … n−1 prey, n … 2n−1 predator."""
+    u, v, sites = np.asarray(u), np.asarray(v), np.asarray(sites)
+    figure = go.Figure()
+    nodes = np.arange(len(u))
+    for number, (name, field) in enumerate({"prey u": u, "predator v": v}.items()):
+        drawn = sites[sites // len(u) == number] % len(u)
+        line = {"color": GREY, "width": 2, "dash": ("solid", "dot")[number]}
+        dots = {"color": COLOURS[1 - number], "size": 11}
+        figure.add_scatter(x=nodes, y=field, name=name, mode="lines", line=line)
+        figure.add_scatter(
+            x=drawn, y=field[drawn], name=f"force bought: {name}", mode="markers", marker=dots
+        )
+    title = f"{len(sites)} of {2 * len(u)} forces bought in this snapshot"
+    style(figure, height=380, title=title)
+    return figure.update_xaxes(title_text="node (index)").update_yaxes(title_text="density (1)")
+
+
+def field_png(
+    field: Float[AnyArray, "rows columns"],
+    *,
+    low: float = 0.0,
+    high: float = 1.0,
+    size: tuple[int, int] = (360, 120),
+) -> bytes:
+    """A field as a PNG in cividis, row 0 at the bottom, scaled to `size` (width, height)."""
+    span = (np.asarray(field, np.float64)[::-1] - low) / (high - low)
+    level = np.clip(np.round(255 * span), 0, 255).astype(np.uint8)
+    image = Image.fromarray(level).resize(size, Image.Resampling.NEAREST)
+    image.putpalette(_CIVIDIS.tobytes())
+    stream = io.BytesIO()
+    image.save(stream, format="PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def _cividis() -> np.ndarray:
+    colours = sample_colorscale("Cividis", np.linspace(0, 1, 256).tolist(), colortype="tuple")
+    return np.round(255 * np.array(colours)).astype(np.uint8)
+
+
+_CIVIDIS = _cividis()
+
+
+def _joined(x: np.ndarray, lines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Several lines over the same x as one, with gaps between them."""
+    gap = np.full((len(lines), 1), np.nan)
+    y = np.concatenate([lines, gap], axis=1).reshape(-1)[:-1]
+    return np.tile(np.append(x, np.nan), len(lines))[:-1], y
+
+
+def _with_bars(
+    figure: go.Figure,
+    values: Mapping[int, tuple[float, float]],
+    name: str,
+    colour: str,
+    *,
+    dash: str,
+) -> None:
+    forces = sorted(values)
+    symbol = "circle" if dash == "solid" else "circle-open"
+    figure.add_scatter(
+        x=forces,
+        y=[values[n][0] for n in forces],
+        error_y={"array": [values[n][1] for n in forces], "color": colour, "thickness": 1.5},
+        name=name,
+        mode="lines+markers",
+        line={"color": colour, "width": 3, "dash": dash},
+        marker={"size": 10, "symbol": symbol},
+    )
+
+
+def _loss(name: str) -> str:
+    """What a loss is called in a figure."""
+    letters = name.replace("_{", "<sub>").replace("}", "</sub>").replace("_z", "<sub>z</sub>")
+    return f"{_LOSSES[name]}, {letters}" if name in _LOSSES else letters
+
+
+def _thousands(number: int) -> str:
+    if number % 1000 or number < 1000:
+        return f"{number:,}"
+    return f"{number // 1000}k"

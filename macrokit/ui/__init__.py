@@ -1,0 +1,18 @@
+"""Panels for notebooks: the only place that knows ipywidgets.
+
+A panel shows a state that lives elsewhere and turns clicks into calls: `Simulator` simulates what
+its sliders say, `Comparison` drives a `Run` (a contest in progress, a value that can be stopped,
+resumed and saved), `Lab` puts both around one figure. Training runs on one worker thread, so that
+the controls stay alive; the screen is brought up to date at most every 0.2 s. Making a panel
+displays nothing; as the last line of a cell it appears. Headless (MACROKIT_HEADLESS=1, or under
+pytest) `start()` runs to the end and raises what goes wrong.
+"""
+
+from ._comparison import Comparison as Comparison
+from ._lab import Lab as Lab
+from ._run import Run as Run
+from ._scenes import SCENES as SCENES
+from ._scenes import Knob as Knob
+from ._scenes import Scene as Scene
+from ._simulator import Simulator as Simulator
+from ._worker import Worker as Worker

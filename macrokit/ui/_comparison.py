@@ -1,0 +1,288 @@
+"""The comparison panel: learners buy forces in rounds, side by side."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+import numpy as np
+import plotly.graph_objects as go
+
+from .. import experiments
+from .._storage import write_whole
+from . import _files
+from ._display import Panel, button, column, control, duration, row, status_text
+from ._figure import LiveFigure
+from ._run import Run
+
+_SHARES = {0.05: "1/20", 0.1: "1/10", 0.2: "1/5", 0.25: "1/4", 0.5: "1/2", 0.75: "3/4", 1.0: "all"}
+_WORDS = {0.05: "a twentieth", 0.1: "a tenth", 0.2: "a fifth", 0.25: "a quarter", 0.5: "half"}
+_WORDS |= {0.75: "three quarters", 1.0: "all (lifted)"}
+_BUDGETS = (6_000, 12_000, 24_000, 60_000, 120_000)
+_WIDTHS = (8, 16, 32, 64)
+
+
+class Comparison(Panel):
+    """Start, and watch the errors of the learners fall against the forces they have bought.
+
+    - `contest`: who competes for what; `fraction` moves the share of its last learner.
+    - `folder`: where files are saved.
+    - `figure`: a live figure to draw in; without it the panel has its own.
+
+    The panel holds no state: that is in `run`. The learning rate takes effect at once; fraction,
+    budget and width hold from the next Start after a Reset.
+    """
+
+    def __init__(
+        self,
+        contest: experiments.Contest,
+        *,
+        folder: str | os.PathLike = ".",
+        figure: LiveFigure | None = None,
+    ):
+        self.run = Run(contest)
+        self.folder = Path(folder)
+        names = [learner.name for learner in contest.learners]
+        self.live = LiveFigure((), names, contest.budgets) if figure is None else figure
+        self._first, self._drawn = contest, 0
+        self._settings(contest)
+        self._buttons()
+        self.progress = widgets.FloatProgress(
+            min=0, max=1, description="progress", layout=widgets.Layout(width="300px")
+        )
+        self.progress_text = widgets.Label()
+        self.status, self.headline, self.note = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        self.run.watch(self._refresh)
+        self._refresh()
+        self.controls = self._arranged()
+        own = [self.live.widget] if figure is None else []
+        self.widget = column(self.headline, *own, self.controls)
+
+    # --- what the buttons do ------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start, or resume. Headless: run to the end."""
+        self.run.start()
+
+    def save_models(self) -> list[Path]:
+        """Write the models as trained so far, a file for each learner."""
+        return _files.save_models(self.run, self.folder)
+
+    def export_figure(self) -> Path:
+        """Write the figure as one HTML file that needs no network."""
+        path = self.folder / "macrokit-comparison.html"
+        write_whole(path, self.figure().to_html(include_plotlyjs=True).encode())
+        return path
+
+    def export_data(self) -> Path:
+        """Write the scores as CSV."""
+        return _files.save_scores(self.run, self.folder / "macrokit-comparison.csv")
+
+    def figure(self) -> go.Figure:
+        """A plain figure of what is shown now."""
+        return self.live.static()
+
+    # --- construction -------------------------------------------------------------------------
+
+    def _settings(self, contest: experiments.Contest) -> None:
+        last = contest.learners[-1]
+        self.fraction = control(
+            widgets.SelectionSlider,
+            "fraction p",
+            f"Share of the sites whose force '{last.name}' buys in each snapshot",
+            options=_options(_SHARES, last.fraction, lambda p: _SHARES.get(p, f"{p:g}")),
+            value=last.fraction,
+        )
+        self.budget = control(
+            widgets.SelectionSlider,
+            "budget",
+            "Forces held by each learner after the last round",
+            options=_options(_BUDGETS, contest.budgets[-1], "{:,}".format),
+            value=contest.budgets[-1],
+        )
+        self.width = control(
+            widgets.SelectionSlider,
+            "width",
+            "Hidden units of each network",
+            options=_options(_WIDTHS, last.width, str),
+            value=last.width,
+        )
+        self.rate = control(
+            widgets.FloatLogSlider,
+            "learning rate",
+            "Peak of each round's schedule; takes effect at once",
+            min=-4,
+            max=-1.5,
+            step=0.05,
+            value=contest.learning_rate,
+            readout_format=".1e",
+        )
+        for slider in (self.fraction, self.budget, self.width):
+            slider.observe(lambda _: self._refresh(), names="value")
+        self.rate.observe(self._rate_moved, names="value")
+
+    def _buttons(self) -> None:
+        self.start_button = button("Start", "Buy forces and learn from them", "play", self._start)
+        self.stop_button = button("Stop", "Stop; the models stay usable", "stop", self.run.stop)
+        self.resume_button = button("Resume", "Go on where it stopped", "forward", self._start)
+        self.reset_button = button("Reset", "Stop and forget what was learned", "undo", self.reset)
+        self.files = row(
+            button(
+                "Save models",
+                "Write the models as trained so far",
+                "download",
+                lambda: self._report("Saved", self.save_models),
+            ),
+            button(
+                "Export figure",
+                "Write the figure as HTML",
+                "line-chart",
+                lambda: self._report("Saved", self.export_figure),
+            ),
+            button(
+                "Export data",
+                "Write the scores as CSV",
+                "table",
+                lambda: self._report("Saved", self.export_data),
+            ),
+        )
+
+    def _arranged(self) -> widgets.Widget:
+        buttons = (self.start_button, self.stop_button, self.resume_button, self.reset_button)
+        left = column(self.fraction, self.budget, self.width, self.rate)
+        right = column(
+            row(*buttons),
+            row(self.progress, self.progress_text),
+            self.status,
+            self.note,
+            self.files,
+        )
+        return row(left, right, align_items="flex-start")
+
+    # --- events -------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        self._apply()
+        self.run.start()
+
+    def reset(self) -> None:
+        """Stop, wait, forget what was learned, and take the settings of the sliders."""
+        self.run.reset()
+
+    def _rate_moved(self, change: dict) -> None:
+        self.run.learning_rate = change["new"]
+
+    def _report(self, verb: str, write: Callable[[], Any]) -> None:
+        try:
+            paths = write()
+        except (ValueError, OSError) as error:
+            self.status.value = status_text(str(error), "bad")
+            return
+        paths = paths if isinstance(paths, list) else [paths]
+        names = ", ".join(str(path.resolve()) for path in paths)
+        self.status.value = status_text(f"{verb} {names}", "good")
+
+    def _chosen(self) -> dict[str, Any]:
+        """The contest's settings as the sliders stand."""
+        first = self._first
+        scale = self.budget.value / first.budgets[-1]
+        *others, last = (
+            dataclasses.replace(learner, width=self.width.value) for learner in first.learners
+        )
+        if self.fraction.value != last.fraction:
+            words = _WORDS.get(self.fraction.value, f"{self.fraction.value:g}")
+            name = f"{words} of the forces"
+            last = dataclasses.replace(last, fraction=self.fraction.value, name=name)
+        budgets = tuple(round(budget * scale) for budget in first.budgets)
+        return {"learners": (*others, last), "budgets": budgets}
+
+    def _pending(self) -> list[str]:
+        """Names of the sliders that differ from the contest under way."""
+        chosen, contest = self._chosen(), self.run.contest
+        last, running = chosen["learners"][-1], contest.learners[-1]
+        differs = {
+            "fraction p": last.fraction != running.fraction,
+            "budget": chosen["budgets"] != contest.budgets,
+            "width": last.width != running.width,
+        }
+        return [name for name, yes in differs.items() if yes]
+
+    def _apply(self) -> None:
+        if self.run.state == "ready" and self._pending():
+            self.run.change(**self._chosen())
+            self.live.rename([learner.name for learner in self.run.contest.learners])
+            self.live.show_budgets(self.run.contest.budgets)
+
+    # --- what is shown ------------------------------------------------------------------------
+
+    def _refresh(self) -> None:
+        run = self.run
+        if run.state == "ready":
+            self._apply()
+        waiting = self._pending()
+        self.note.value = status_text(
+            f"Moved: {', '.join(waiting)}. It holds after Reset and Start." if waiting else ""
+        )
+        self.start_button.disabled = run.state != "ready"
+        self.stop_button.disabled = run.state != "running"
+        self.resume_button.disabled = run.state not in ("stopped", "failed")
+        self.reset_button.disabled = run.state == "ready"
+        self.progress.value = run.done
+        self.progress_text.value = self._progress_sentence()
+        mood = {"failed": "bad", "finished": "good"}.get(run.state, "plain")
+        self.status.value = status_text(self._status_sentence(), mood)
+        if len(run.scores) != self._drawn:
+            self._drawn = len(run.scores)
+            self.live.show_scores(run.scores)
+        self.headline.value = status_text(self._headline_sentence())
+
+    def _progress_sentence(self) -> str:
+        run, rounds = self.run, len(self.run.contest.budgets)
+        if run.comparison is None:
+            return f"{rounds} rounds, up to {run.contest.budgets[-1]:,} forces each"
+        number = min(run.comparison.round + 1, rounds)
+        left = "" if run.progress is None else f" · {duration(run.progress.seconds_left)} left"
+        left = "" if run.state == "finished" else left
+        return f"round {number} of {rounds} · {100 * run.done:.0f} %{left}"
+
+    def _status_sentence(self) -> str:
+        run = self.run
+        if run.state == "failed":
+            return f"Failed: {type(run.error).__name__}: {run.error}"
+        if run.state == "running" and run.phase:
+            return f"Running: {run.phase} …"
+        forces = "" if run.comparison is None else f"{max(run.comparison.forces):,}"
+        return {
+            "ready": "Ready. Press Start.",
+            "running": f"Running: each learner trains on {forces} forces.",
+            "stopping": "Stopping after the present steps …",
+            "stopped": f"Stopped with {forces} forces bought. The models are usable as they are."
+            if forces
+            else "Stopped before any force was bought.",
+            "finished": f"Finished: each learner bought {forces} forces.",
+        }[run.state]
+
+    def _headline_sentence(self) -> str:
+        run = self.run
+        if not run.scores:
+            return "No round is finished yet: the points come at the end of each round."
+        latest = run.scores[-len(run.contest.learners) :]
+        parts = [f"{score.learner} {_error(score.error)}" for score in latest]
+        members, starts = run.contest.members, len(run.contest.held_out)
+        return (
+            f"With {latest[0].forces:,} forces each: {' · '.join(parts)} "
+            f"(mean error of {members} networks on {starts} unseen starts)."
+        )
+
+
+def _options(values: Any, present: Any, text: Callable[[Any], str]) -> list[tuple[str, Any]]:
+    return [(text(value), value) for value in sorted({*values, present})]
+
+
+def _error(errors: np.ndarray) -> str:
+    lost = int((~np.isfinite(errors)).sum())
+    if lost:
+        return f"{lost} of {len(errors)} diverged"
+    return f"{errors.mean():.2g}"

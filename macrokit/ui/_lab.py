@@ -1,0 +1,99 @@
+"""Both panels around one figure."""
+
+import os
+
+import equinox as eqx
+import ipywidgets as widgets
+import jax.numpy as jnp
+import numpy as np
+import plotly.graph_objects as go
+
+from .. import experiments, relative_error
+from ._comparison import Comparison
+from ._display import Panel, column, status_text
+from ._figure import LiveFigure
+from ._simulator import Simulator
+
+
+class Lab(Panel):
+    """The simulator and the comparison around one figure.
+
+    The observables of the simulation shown are overlaid by what the learners, as trained so far,
+    predict from the same start; moving a slider of the simulator predicts anew.
+
+    - `contest`: who competes for what. - `folder`: where files are saved.
+    """
+
+    def __init__(self, contest: experiments.Contest, *, folder: str | os.PathLike = "."):
+        names = [learner.name for learner in contest.learners]
+        self.live = LiveFigure(contest.system.observable_names, names, contest.budgets)
+        self.verdict = widgets.HTML()
+        self.simulator = Simulator(contest.system, figure=self.live)
+        self.comparison = Comparison(contest, folder=folder, figure=self.live)
+        self.run = self.comparison.run
+        self.simulator.predict = self._predict
+        self.run.watch(self.simulator.draw)
+        self._predict()
+        self.widget = column(
+            self.simulator.controls,
+            self.verdict,
+            self.comparison.headline,
+            self.live.widget,
+            self.comparison.controls,
+        )
+
+    def start(self) -> None:
+        """As the button; headless it runs to the end."""
+        self.run.start()
+
+    def stop(self) -> None:
+        """As the button."""
+        self.run.stop()
+
+    def reset(self) -> None:
+        """As the button."""
+        self.comparison.reset()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until the run has ended and re-raise its exception; at once if none was started."""
+        return self.run.wait(timeout)
+
+    def figure(self) -> go.Figure:
+        """A plain figure of what is shown now, for a cell of its own."""
+        return self.live.static()
+
+    def _predict(self) -> dict[str, np.ndarray]:
+        """Learner → observables (members, times, k) from the simulator's start."""
+        comparison, contest = self.run.comparison, self.run.contest
+        if comparison is None:
+            self.verdict.value = status_text(
+                "Nothing is learned yet: the thick lines are the truth."
+            )
+            return {}
+        runs, truth = self.simulator.trajectories, self.simulator.observables
+        start, sentences, lines = _encode(contest.closure, runs.x[0, 0])[None], [], {}
+        for number, learner in enumerate(contest.learners):
+            z, left_at = experiments.predict(comparison.models(number), start, runs.times)
+            z, left_at = z[:, 0, :, : truth.shape[1]], left_at[:, 0]
+            if np.isfinite(left_at).any():
+                when = left_at.min()
+                sentences.append(f"{learner.name} left the known region at t = {when:.3g}")
+            else:
+                errors = [float(relative_error(jnp.asarray(path), truth)) for path in z]
+                sentences.append(f"{learner.name} {np.mean(errors):.2g}")
+            gone = np.asarray(runs.times) >= left_at[:, None]
+            lines[learner.name] = np.where(gone[..., None], np.nan, z)
+        altered = (
+            " The learners know only the parameters they were trained with."
+            if self.simulator.altered
+            else ""
+        )
+        self.verdict.value = status_text(
+            f"Error from this start: {' · '.join(sentences)}.{altered}"
+        )
+        return lines
+
+
+@eqx.filter_jit
+def _encode(closure, x):
+    return closure.encode(x)

@@ -1,0 +1,173 @@
+"""The simulator panel: sliders for parameters and start, the field and its observables live."""
+
+import dataclasses
+import threading
+from collections.abc import Callable, Mapping
+
+import equinox as eqx
+import ipywidgets as widgets
+import jax
+import numpy as np
+import plotly.graph_objects as go
+from jaxtyping import Array
+
+from .. import Trajectories, plots, simulate, systems
+from ._display import Panel, button, column, control, row, status_text
+from ._figure import LiveFigure
+from ._scenes import scene
+
+_IMAGE = (300, 120)
+
+
+class Simulator(Panel):
+    """Move a slider, see the simulation: the field in space and time, and its observables.
+
+    - `system`: where the sliders start. - `duration`: T, in the system's time unit.
+    - `figure`: a live figure to draw the observables in; without it the panel has its own.
+
+    `trajectories`, `observables` (times, k) and `system` are those of the picture shown.
+    """
+
+    trajectories: Trajectories
+    observables: np.ndarray
+
+    def __init__(
+        self,
+        system: systems.AbstractSystem,
+        *,
+        duration: float | None = None,
+        figure: LiveFigure | None = None,
+    ):
+        self._scene = scene(system)
+        self._duration = self._scene.duration if duration is None else duration
+        self._lock = threading.RLock()
+        self.system = system
+        self.live = LiveFigure(system.observable_names) if figure is None else figure
+        # What a comparison expects from the start shown: learner → (members, times, k).
+        self.predict: Callable[[], Mapping[str, np.ndarray]] = dict
+        knobs = {**self._scene.parameters, **self._scene.starts}
+        self.first = {name: knob.value for name, knob in knobs.items()}
+        self.first |= {name: float(getattr(system, name)) for name in self._scene.parameters}
+        self.sliders = {
+            name: control(
+                widgets.FloatSlider,
+                knob.label,
+                knob.help,
+                min=knob.low,
+                max=knob.high,
+                step=knob.step,
+                value=self.first[name],
+                readout_format=".2f",
+            )
+            for name, knob in knobs.items()
+        }
+        self.reset_button = button(
+            "Reset sliders", "Back to the first parameters and start", "undo", self.reset
+        )
+        self.status = widgets.HTML()
+        self._images: dict[str, widgets.Image] = {}
+        self.simulate()
+        for slider in self.sliders.values():
+            slider.observe(self._moved, names="value")
+        self.controls = self._arranged()
+        own = [self.live.widget] if figure is None else []
+        self.widget = column(self.controls, *own)
+
+    @property
+    def altered(self) -> bool:
+        """Whether the system shown is another one than at first (its start does not matter)."""
+        return any(
+            not np.isclose(self.sliders[name].value, self.first[name])
+            for name in self._scene.parameters
+        )
+
+    def reset(self) -> None:
+        """Put every slider back to where it was at first."""
+        for name, value in self.first.items():
+            self.sliders[name].value = value
+
+    def simulate(self) -> None:
+        """Simulate what the sliders say, and draw it. Raises `ValueError` and draws nothing when
+        the time step is unstable."""
+        values = {name: slider.value for name, slider in self.sliders.items()}
+        parameters = {name: values[name] for name in self._scene.parameters}
+        system = dataclasses.replace(self.system, **parameters)
+        start = _start(system, {name: np.float32(values[name]) for name in self._scene.starts})
+        how = self._scene
+        runs = simulate(system, start, duration=self._duration, step=how.step, every=how.every)
+        with self._lock:
+            self.system, self.trajectories = system, runs
+            self.observables = np.asarray(_observe(system, runs.x))[0]
+            self._draw_fields()
+            self.draw()
+
+    def draw(self) -> None:
+        """Draw the observables and what is predicted for them."""
+        with self._lock:
+            times = np.asarray(self.trajectories.times)
+            self.live.show_observables(times, self.observables, self.predict())
+
+    def figure(self) -> go.Figure:
+        """A plain figure of the observables shown now."""
+        return self.live.static()
+
+    def _moved(self, _: dict) -> None:
+        try:
+            self.simulate()
+        except ValueError as error:
+            self.status.value = status_text(f"{error} Shown is the last good run.", "bad")
+        else:
+            self.status.value = status_text(self._sentence())
+
+    def _sentence(self) -> str:
+        steps = round(self._duration / self._scene.step)
+        return f"Simulated to T = {self._duration:g} in {steps:,} steps."
+
+    def _draw_fields(self) -> None:
+        low, high = self._scene.span
+        fields = self._scene.fields(self.system, np.asarray(self.trajectories.x[0]))
+        for name, field in fields.items():
+            png = plots.field_png(field.T, low=low, high=high, size=_IMAGE)
+            if name in self._images:
+                self._images[name].value = png
+            else:
+                self._images[name] = widgets.Image(value=png, width=_IMAGE[0], height=_IMAGE[1])
+
+    def _arranged(self) -> widgets.Widget:
+        self.status.value = status_text(self._sentence())
+        last = f"T = {self._duration:g}"
+        pictures = [
+            column(
+                widgets.HTML(f"<b>{name}</b> · node ↑ over time →, 0 … {last}"),
+                image,
+                width="310px",
+            )
+            for name, image in self._images.items()
+        ]
+        low, high = self._scene.span
+        ramp = np.tile(np.linspace(low, high, 128)[:, None], (1, 2))
+        png = plots.field_png(ramp, low=low, high=high, size=(14, _IMAGE[1]))
+        bar = row(
+            widgets.Image(value=png, width=14, height=_IMAGE[1]),
+            column(
+                widgets.HTML(f"{high:g}"),
+                widgets.HTML("density"),
+                widgets.HTML(f"{low:g}"),
+                height=f"{_IMAGE[1]}px",
+                justify_content="space-between",
+            ),
+            margin="28px 0 0 0",
+        )
+        sliders = column(*self.sliders.values())
+        right = column(row(*pictures, bar), row(self.reset_button, self.status))
+        return row(sliders, right, align_items="flex-start")
+
+
+@eqx.filter_jit
+def _start(system: systems.AbstractSystem, values: Mapping[str, float]) -> Array:
+    return system.start(**values)[None]
+
+
+@eqx.filter_jit
+def _observe(system: systems.AbstractSystem, x: Array) -> Array:
+    return jax.vmap(jax.vmap(system.observable))(x)
