@@ -12,7 +12,7 @@ import jax.scipy.linalg as jsl
 import tqdm
 from jaxtyping import Array, Float
 
-from ._closure import Closure, orthonormalise
+from ._closure import Closure, Identity, orthonormalise
 from ._optimiser import Cosine, start
 from ._training import Progress, iterate
 from ._types import AnyArray, Key
@@ -28,7 +28,7 @@ class ClosureLoss(eqx.Module):
     - `condition`: λ, weight of the condition number (`0.0` leaves its computation out).
     - `lift`: μ, weight of the lift penalty (`0.0` leaves its computation out).
     - `orthonormal`: keep the rows of a linear encoder orthonormal, to each other and to the
-      observables' gradients, so that κ = 1 by construction.
+      observables' gradients, so that κ = 1 by construction; a network is left as it is.
     - `frozen`: leave the encoder as it is and train the decoder alone.
     - `batch`: states per step.
 
@@ -49,7 +49,12 @@ class ClosureLoss(eqx.Module):
 
     def closure(self, parameters: Closure, data: "ClosureData") -> Closure:
         """The closure that the free parameters stand for."""
-        return orthonormalise(parameters, data.gradients) if self.orthonormal else parameters
+        linear = isinstance(parameters.encoder.head, Identity)
+        return (
+            orthonormalise(parameters, data.gradients)
+            if self.orthonormal and linear
+            else parameters
+        )
 
     def _loss(self, parameters: Closure, data: "ClosureData", key: Key) -> Float[Array, ""]:
         closure = self.closure(parameters, data)

@@ -167,8 +167,7 @@ def nonlinear_closure(
     if not standardise:
         mean, spread = np.zeros_like(mean), np.ones_like(spread)
     weight = jax.nn.initializers.glorot_normal()(encoder_key, (width, flat.shape[1])) / spread[None]
-    net = eqx.nn.MLP(width, learned, width, 1, jax.nn.softplus, key=head_key)
-    encoder = Encoder(weight, -weight @ mean, Head(_glorot(net, head_key)))
+    encoder = Encoder(weight, -weight @ mean, Head(_network(width, learned, width, 1, head_key)))
     if standardise:
         encoder = _matched(encoder, observable, mean.reshape(states.shape[1:]))
     return _with_decoder(
@@ -231,18 +230,26 @@ def _with_decoder(
     *,
     standardise: bool = True,
 ) -> Closure:
-    z = jax.vmap(lambda x: jnp.concatenate([observable(x), encoder(x)]))(jnp.asarray(states))
+    z = _encode_all(observable, encoder, jnp.asarray(states))
     d, n = z.shape[1], mean.size
-    net = eqx.nn.MLP(d, n, 32, 2, jax.nn.softplus, key=key)
     centre, z_spread = z.mean(axis=0), z.std(axis=0)
     if not standardise:
         centre, z_spread = jnp.zeros(d), jnp.ones(d)
-    decoder = Decoder(_glorot(net, key), centre, z_spread, jnp.asarray(mean), jnp.asarray(spread))
+    decoder = Decoder(
+        _network(d, n, 32, 2, key), centre, z_spread, jnp.asarray(mean), jnp.asarray(spread)
+    )
     return Closure(observable, encoder, decoder)
 
 
-def _glorot(net: eqx.nn.MLP, key: Key) -> eqx.nn.MLP:
-    """The network with Xavier weights and zero biases, as the released code starts it."""
+@eqx.filter_jit
+def _encode_all(observable: Callable, encoder: Encoder, states: Array) -> Array:
+    return jax.vmap(lambda x: jnp.concatenate([observable(x), encoder(x)]))(states)
+
+
+@eqx.filter_jit  # one compilation, not one for each weight
+def _network(inputs: int, outputs: int, width: int, depth: int, key: Key) -> eqx.nn.MLP:
+    """A softplus network with Xavier weights and zero biases, as the released code starts it."""
+    net = eqx.nn.MLP(inputs, outputs, width, depth, jax.nn.softplus, key=key)
     keys = jax.random.split(key, len(net.layers))
     initial = jax.nn.initializers.glorot_normal()
     weights = [initial(k, layer.weight.shape) for layer, k in zip(net.layers, keys, strict=True)]

@@ -130,7 +130,7 @@ def _advancer(direction: Callable, ensemble: bool, shared: bool) -> Callable:
         total = jnp.zeros(len(state.key) if ensemble else ())
         # A traced trip count: chunks of any length share one compilation.
         dynamic, total = jax.lax.fori_loop(0, count, body, (dynamic, total))
-        return eqx.combine(dynamic, static), total / count
+        return eqx.combine(dynamic, static), total / jnp.maximum(count, 1)
 
     return run
 
@@ -149,16 +149,17 @@ def advance(
     if groups == 1:
         return run(state, data, steps)
     size = len(state.key) // groups
+    chosen = [slice(first, first + size) for first in range(0, len(state.key), size)]
+    parts = [(_take_members(state, c), data if shared else _take(data, c)) for c in chosen]
+    run(*parts[0], 0 * steps)  # compiles, so that the threads do not each do it
     double = jax.config.jax_enable_x64  # belongs to a thread, so it is handed on
 
-    def part(group: int) -> tuple[TrainingState, Array]:
-        chosen = slice(group * size, (group + 1) * size)
+    def train(part: tuple[TrainingState, Any]) -> tuple[TrainingState, Array]:
         with jax.enable_x64(double):
-            own = data if shared else _take(data, chosen)
-            return run(_take_members(state, chosen), own, steps)
+            return run(*part, steps)
 
     with ThreadPoolExecutor(groups) as pool:
-        states, losses = zip(*pool.map(part, range(groups)), strict=True)
+        states, losses = zip(*pool.map(train, parts), strict=True)
     return _join_members(states), jnp.concatenate(losses)
 
 

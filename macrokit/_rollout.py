@@ -71,8 +71,9 @@ def macro_model(
 class Rollout(eqx.Module):
     """z at the asked times, and when the run left the region of trust.
 
-    - `left_at`: the time at which |z − μ| grew beyond `horizon` spreads or the solver gave up;
-      infinity for a run that did neither. Frames after it are not predictions: `valid` masks them.
+    - `left_at`: the first of `times` at which |z − μ| is beyond `horizon` spreads or which the
+      solver did not reach; infinity for a run that did neither. Frames from then on are not
+      predictions: `valid` masks them.
     """
 
     times: Float[Array, " times"]
@@ -88,6 +89,7 @@ class Rollout(eqx.Module):
         return self.times < self.left_at
 
 
+@eqx.filter_jit
 def rollout(
     model: MacroModel, z0: Macro, times: Float[Array, " times"], *, horizon: float = 100.0
 ) -> Rollout:
@@ -95,8 +97,16 @@ def rollout(
 
     - `times`: increasing, the first one is the time of z₀.
     - `horizon`: |z − μ|/σ beyond which the run is called diverged and stopped.
+
+    Frames after the run left hold its last value inside.
     """
     scaling = model.scaling
+    if z0.shape != scaling.centre.shape:
+        raise ValueError(
+            f"z0 must have shape {scaling.centre.shape}, but got {z0.shape}. Encode a state: "
+            "`closure.encode(x0)`."
+        )
+    start = (z0 - scaling.centre) / scaling.spread
 
     def standardised(t: Array, u: Macro, _: None) -> Macro:
         return model(scaling.centre + scaling.spread * u) / scaling.spread
@@ -110,18 +120,20 @@ def rollout(
         times[0],
         times[-1],
         dt0=None,
-        y0=(z0 - scaling.centre) / scaling.spread,
+        y0=start,
         saveat=diffrax.SaveAt(fn=lambda t, u, _: u, ts=times),
         stepsize_controller=diffrax.PIDController(rtol=1e-5, atol=1e-6),
         max_steps=4096,
         event=diffrax.Event(left),
         throw=False,
     )
-    finite = jnp.isfinite(solution.ys).all(axis=1)
-    left_at = jnp.where(finite.all(), jnp.inf, times[jnp.argmin(finite)])
-    held = jax.lax.cummax(jnp.where(finite, jnp.arange(len(times)), 0))
-    z = scaling.centre[None] + scaling.spread[None] * solution.ys[held]
-    return Rollout(times, z, left_at)
+    # The solver stops after the step that left, so frames within that step are looked at too.
+    u = solution.ys.at[0].set(start)
+    inside = jnp.abs(u).max(axis=1) <= horizon
+    frames = jnp.where(inside.all(), len(times), jnp.argmin(inside))
+    left_at = jnp.where(frames < len(times), times[frames], jnp.inf)
+    held = jnp.clip(frames - 1, 0, jnp.arange(len(times)))
+    return Rollout(times, scaling.centre[None] + scaling.spread[None] * u[held], left_at)
 
 
 def relative_error(

@@ -38,7 +38,9 @@ class Snapshots(eqx.Module):
                 f"x must have shape (snapshots, sites, channels), but got {x.shape}. "
                 "For one number per site, add an axis: `x[..., None]`."
             )
-        if sites.shape[:1] != x.shape[:1] or sites.ndim != 2:
+        if not len(x):
+            raise ValueError(f"There are no snapshots: x has shape {x.shape}.")
+        if sites.shape[:1] != x.shape[:1] or sites.ndim != 2 or not sites.size:
             raise ValueError(
                 f"sites must have shape (snapshots, drawn) = ({len(x)}, …), but got {sites.shape}."
             )
@@ -65,8 +67,16 @@ class Snapshots(eqx.Module):
                     "pass the `weights` of a design that draws with replacement."
                 )
             weights = np.full(sites.shape, x.shape[1] / sites.shape[1])
+        weights = np.asarray(weights)
+        if weights.shape != sites.shape or not (weights > 0).all():
+            raise ValueError(
+                f"weights must be positive, one per drawn site, shape {sites.shape}, but got shape "
+                f"{weights.shape} with minimum {weights.min():g}. They are 1/π of each site."
+            )
         check_finite(x, "state")
         check_finite(force, "force", sites)
+        # Integer states, such as spins, would make the forces integers too.
+        x = x if np.issubdtype(x.dtype, np.floating) else x.astype(float)
         self.x, self.sites = jnp.asarray(x), jnp.asarray(sites, jnp.int32)
         self.force = jnp.asarray(force, self.x.dtype)
         self.weights = jnp.asarray(weights, self.x.dtype)

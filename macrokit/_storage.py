@@ -39,8 +39,9 @@ def save(
         "type": type(tree).__name__,
         "hyperparameters": dict(hyperparameters or {}),
         "arrays": [_shape(leaf) for leaf in leaves],
-        "sha256": hashlib.sha256(body.getvalue()).hexdigest(),
+        "settings": _settings(tree),
     }
+    header["sha256"] = _checksum(header, body.getvalue())
     write_whole(path, json.dumps(header).encode() + b"\n" + body.getvalue())
 
 
@@ -59,11 +60,13 @@ def load(path: str | os.PathLike, *, like: Tree) -> Tree:
             f"Pass a {header['type']} of the same sizes: {header['hyperparameters']}."
         )
     found = [_shape(leaf) for leaf in leaves]
+    # Numbers and names that are no arrays, such as OnsagerNet's α, are those of `like`.
+    expected, found = expected + header["settings"], found + _settings(like)
     if found != expected:
         differing = [(a, b) for a, b in zip(expected, found, strict=False) if a != b]
         detail = f"first difference: {differing[0][0]} in the file, {differing[0][1]} in `like`"
         if not differing:
-            detail = f"{len(expected)} arrays in the file, {len(found)} in `like`"
+            detail = f"{len(expected)} parts in the file, {len(found)} in `like`"
         raise ValueError(
             f"{path} does not fit `like`: {detail}. Build `like` with the hyper-parameters of the "
             f"file: {header['hyperparameters']}."
@@ -119,20 +122,29 @@ def _read(path: str | os.PathLike) -> tuple[dict[str, Any], bytes]:
         ours = False
     if not ours:
         raise ValueError(f"{path} is not a macrokit file. Pass a file written by `macrokit.save`.")
-    if header["version"] > _VERSION:
+    version = header.get("version")
+    if isinstance(version, int) and version > _VERSION:
         raise ValueError(
-            f"{path} has format version {header['version']}; this macrokit reads up to {_VERSION}. "
+            f"{path} has format version {version}; this macrokit reads up to {_VERSION}. "
             "Update macrokit."
         )
-    if hashlib.sha256(body).hexdigest() != header["sha256"]:
+    if header.pop("sha256", None) != _checksum(header, body):
         raise ValueError(
-            f"{path} is damaged: its arrays do not match their checksum. Use an earlier copy."
+            f"{path} is damaged: its content does not match its checksum. Use an earlier copy."
         )
     return header, body
 
 
+def _checksum(header: dict[str, Any], body: bytes) -> str:
+    return hashlib.sha256(json.dumps(header).encode() + body).hexdigest()
+
+
 def _array_leaves(tree: Any) -> list[Any]:
     return jax.tree.leaves(eqx.filter(tree, eqx.is_array))
+
+
+def _settings(tree: Any) -> list[Any]:
+    return [leaf for leaf in jax.tree.leaves(tree) if isinstance(leaf, bool | int | float | str)]
 
 
 def _is_key(leaf: Any) -> bool:
@@ -149,4 +161,6 @@ def _shape(leaf: Any) -> list[Any]:
 
 
 def _restored(array: np.ndarray, leaf: Any) -> Any:
-    return jax.random.wrap_key_data(jnp.asarray(array)) if _is_key(leaf) else jnp.asarray(array)
+    if _is_key(leaf):
+        return jax.random.wrap_key_data(jnp.asarray(array), impl=jax.random.key_impl(leaf))
+    return jnp.asarray(array)

@@ -67,7 +67,11 @@ def train(
     result. Labels with a leading member axis give each member its own data; without it they are
     shared.
     """
+    if batch < 1:
+        raise ValueError(f"batch must be at least 1 snapshot, but got {batch}.")
     shared = labels.z.ndim == 2
+    # Room in powers of two: data sets of different length share one compilation.
+    labels = labels.padded(1 << max(12, (labels.z.shape[-2] - 1).bit_length()))
     yield from iterate(Direction(batch), state, labels, steps=steps, every=every, shared=shared)
 
 
@@ -81,6 +85,8 @@ def iterate(
     shared: bool = True,
 ) -> Iterator[Progress]:
     """The loop behind everything that is trained; see `train`."""
+    if every < 1:
+        raise ValueError(f"every must be at least 1 step, but got {every}.")
     begun = time.perf_counter()
     first = done = int(state.step)
     rate = None
@@ -126,6 +132,11 @@ def fit(
 def stack(members: Sequence[Tree]) -> Tree:
     """An ensemble: the same object with every array stacked along a new leading axis."""
     dynamic, static = zip(*(eqx.partition(m, eqx.is_array) for m in members), strict=True)
+    if not all(eqx.tree_equal(static[0], other) for other in static[1:]):
+        raise ValueError(
+            "Members of an ensemble may differ in their arrays only, but these differ in a number "
+            "or a function. Build them with the same settings."
+        )
     return eqx.combine(jax.tree.map(lambda *a: jnp.stack(a), *dynamic), static[0])
 
 

@@ -12,24 +12,24 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float, Int
 from PIL import Image
+from plotly.basedatatypes import BaseFigure
 from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
 from ._types import AnyArray
 
-GREY = "#7b7b7b"
+GREY = "#808080"
 # Okabe & Ito: vermilion, blue, green, purple, orange, sky.
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 FORCES = "distinct forces bought (site forces)"
 ERROR = "roll-out error (relative)"
-FIELD_ERROR = "|y − g|² / Var y (relative)"
+FIELD_ERROR = "|y − g|² / Var y (1)"
 TIME = "time (model units)"
 _LOSSES = {"L_z": "all forces", "L_x": "all forces, lifted", "L_{x,1/5}": "a fifth of the forces"}
-_LABELS = [f * 10.0**e for e in range(-9, 3) for f in (1, 3)]
 
 
-def style(figure: go.Figure, *, height: int = 420, title: str | None = None) -> go.Figure:
+def style(figure: BaseFigure, *, height: int = 420, title: str | None = None) -> BaseFigure:
     """The house style, in place."""
     figure.update_layout(
         height=height,
@@ -53,10 +53,11 @@ def style(figure: go.Figure, *, height: int = 420, title: str | None = None) -> 
     return figure
 
 
-def log_axis(title: str) -> dict[str, Any]:
-    """A logarithmic axis with labels at 1 and 3 times each power of ten."""
-    text = [f"{value:.9f}".rstrip("0").rstrip(".") for value in _LABELS]
-    return {"type": "log", "title_text": title, "tickvals": _LABELS, "ticktext": text}
+def log_axis(title: str, labels: tuple[int, ...] = (1, 3)) -> dict[str, Any]:
+    """A logarithmic axis with labels at these multiples of each power of ten."""
+    values = [n * 10.0**e for e in range(-9, 3) for n in labels]
+    text = [f"{value:.9f}".rstrip("0").rstrip(".") for value in values]
+    return {"type": "log", "title_text": title, "tickvals": values, "ticktext": text}
 
 
 def forces_axis(forces: Sequence[int]) -> dict[str, Any]:
@@ -101,15 +102,16 @@ def observable_traces(
     """The truth, the names of its lines, and one trace for each prediction with all its members."""
     times, truth = np.asarray(times), np.asarray(observables)
     x, y = _joined(times, truth.T)
-    middle = len(times) // 2
+    late = int(0.8 * len(times))
+    above = np.where(truth[late] == truth[late].max(), 1, -1)  # names outside of the lines
     traces = [
         go.Scatter(x=x, y=y, name="truth", line={"color": GREY, "width": 8}, opacity=0.45),
         go.Scatter(
-            x=np.full(len(names), times[middle]),
-            y=truth[middle],
+            x=np.full(len(names), times[late]),
+            y=truth[late] + 0.03 * above,
             text=list(names),
             mode="text",
-            textposition="top center",
+            textposition=["top center" if up > 0 else "bottom center" for up in above],
             showlegend=False,
             hoverinfo="skip",
         ),
@@ -155,7 +157,7 @@ def score_traces(
             points = [float(e) for v in values for e in v if np.isfinite(e)]
             means = [float(v.mean()) if np.isfinite(v).all() else None for v in values]
             group = {"name": name, "legendgroup": name}
-            dots = {"color": colour, "size": 6, "opacity": 0.5}
+            dots = {"color": colour, "size": 6, "opacity": 0.6}
             line = {"color": colour, "width": 3}
             traces.append(
                 go.Scatter(x=x, y=points, mode="markers", marker=dots, showlegend=False, **group)
@@ -325,4 +327,6 @@ def _loss(name: str) -> str:
 def _thousands(number: int) -> str:
     if number % 1000 or number < 1000:
         return f"{number:,}"
+    if number >= 1_000_000:
+        return f"{number / 1_000_000:g}M"
     return f"{number // 1000}k"

@@ -35,6 +35,46 @@ class Ring(mk.systems.AbstractSystem):
         return jnp.stack([x[:, 0].mean(), (x[:, 1] ** 2).mean() / 2])
 
 
+class Heat(mk.systems.AbstractSystem):
+    """Heat on a ring, xₜ = δ²x, observed by two Fourier modes: each decays at its own rate."""
+
+    num_sites: int = 16
+    num_channels: int = 1
+
+    def force(self, x):
+        return self.force_at(x, jnp.arange(self.num_sites))
+
+    def force_at(self, x, sites, *, neighbours=None):
+        return x[sites - 1] - 2 * x[sites] + x[(sites + 1) % self.num_sites]
+
+    def observable(self, x):
+        return jnp.asarray(self.modes()[:2], x.dtype) @ x[:, 0]
+
+    def modes(self):
+        angle = 2 * np.pi * np.arange(self.num_sites) / self.num_sites
+        return np.stack([np.cos(angle), np.sin(angle), np.cos(2 * angle)])
+
+    def macroscopic(self):
+        """The exact dz/dt = (this matrix) z of the three modes."""
+        return np.diag(-4 * np.sin(np.pi * np.array([1, 1, 2]) / self.num_sites) ** 2)
+
+    def closure(self):
+        """z = the three modes."""
+        like = closure(self, learned=1)
+        encoder = Encoder(jnp.asarray(self.modes()[2:], jnp.float32), jnp.zeros(1), Identity())
+        return eqx.tree_at(lambda c: c.encoder, like, encoder)
+
+
+class LinearField(mk.macro.AbstractMacro):
+    """G(z) = W z."""
+
+    weight: Float[Array, "d d"]
+    dim: int
+
+    def __call__(self, z):
+        return self.weight @ z
+
+
 def predator_prey_in_numpy(nodes: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """The published equations once more, in plain loops, with the published parameters."""
 

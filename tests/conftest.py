@@ -12,6 +12,8 @@ jaxtyping.install_import_hook(
     "macrokit", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 )
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Nearly all the time of these tests is compilation, and this halves it.
+jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture

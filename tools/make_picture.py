@@ -3,10 +3,10 @@
 python tools/make_picture.py
 """
 
+from playwright.sync_api import sync_playwright
 from render_notebooks import ROOT, draw, open_page
 
 from macrokit import experiments, plots
-from playwright.sync_api import sync_playwright
 
 
 def main() -> None:

@@ -126,7 +126,7 @@ def compare(
             begun = time.perf_counter()
             chunk = min(every, end - int(current.states[0].step))
             if pace is not None:
-                chunk = min(chunk, max(1, int(seconds / pace)) if seconds < np.inf else chunk)
+                chunk = max(1, int(min(chunk, seconds / pace)))
             peak = contest.learning_rate if learning_rate is None else learning_rate()
             current, loss = _train_all(contest, current, peak, chunk)
             now = time.perf_counter() - begun

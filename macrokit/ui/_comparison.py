@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
-import numpy as np
 import plotly.graph_objects as go
 
 from .. import experiments
 from .._storage import write_whole
-from . import _files
-from ._display import Panel, button, column, control, duration, row, status_text
+from . import _files, _sentences
+from ._display import LEFT, RIGHT, Panel, button, column, control, row, status_html, status_text
 from ._figure import LiveFigure
 from ._run import Run
 
@@ -50,15 +49,16 @@ class Comparison(Panel):
         self._settings(contest)
         self._buttons()
         self.progress = widgets.FloatProgress(
-            min=0, max=1, description="progress", layout=widgets.Layout(width="300px")
+            min=0, max=1, description="progress", layout=widgets.Layout(width=LEFT)
         )
         self.progress_text = widgets.Label()
         self.status, self.headline, self.note = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.run.watch(self._refresh)
         self._refresh()
-        self.controls = self._arranged()
+        self.knobs = self._arranged()
         own = [self.live.widget] if figure is None else []
-        self.widget = column(self.headline, *own, self.controls)
+        right = column(self.headline, *own, **RIGHT)
+        self.widget = row(self.knobs, right, align_items="flex-start")
 
     # --- what the buttons do ------------------------------------------------------------------
 
@@ -124,42 +124,34 @@ class Comparison(Panel):
         self.rate.observe(self._rate_moved, names="value")
 
     def _buttons(self) -> None:
-        self.start_button = button("Start", "Buy forces and learn from them", "play", self._start)
-        self.stop_button = button("Stop", "Stop; the models stay usable", "stop", self.run.stop)
-        self.resume_button = button("Resume", "Go on where it stopped", "forward", self._start)
-        self.reset_button = button("Reset", "Stop and forget what was learned", "undo", self.reset)
+        self.start_button = button("Start", "Buy forces and learn from them", self._start)
+        self.stop_button = button("Stop", "Stop; the models stay usable", self.run.stop)
+        self.resume_button = button("Resume", "Go on where it stopped", self._start)
+        self.reset_button = button("Reset", "Stop and forget what was learned", self.reset)
         self.files = row(
-            button(
-                "Save models",
-                "Write the models as trained so far",
-                "download",
-                lambda: self._report("Saved", self.save_models),
-            ),
-            button(
-                "Export figure",
-                "Write the figure as HTML",
-                "line-chart",
-                lambda: self._report("Saved", self.export_figure),
-            ),
-            button(
-                "Export data",
-                "Write the scores as CSV",
-                "table",
-                lambda: self._report("Saved", self.export_data),
-            ),
+            self._writer("Save models", "Write the models as trained so far", self.save_models),
+            self._writer("Save figure", "Write the figure as HTML", self.export_figure),
+            self._writer("Save data", "Write the scores as CSV", self.export_data),
+            grid_gap="0 6px",
         )
+
+    def _writer(self, description: str, help: str, write: Callable[[], Any]) -> widgets.Button:
+        return button(description, help, lambda: self._report(write))
 
     def _arranged(self) -> widgets.Widget:
         buttons = (self.start_button, self.stop_button, self.resume_button, self.reset_button)
-        left = column(self.fraction, self.budget, self.width, self.rate)
-        right = column(
-            row(*buttons),
-            row(self.progress, self.progress_text),
-            self.status,
-            self.note,
-            self.files,
+        return column(
+            *(self.fraction, self.budget, self.width, self.rate),
+            *(
+                self.note,
+                row(*buttons, grid_gap="0 6px"),
+                self.progress,
+                self.progress_text,
+                self.status,
+                self.files,
+            ),
+            width=LEFT,
         )
-        return row(left, right, align_items="flex-start")
 
     # --- events -------------------------------------------------------------------------------
 
@@ -174,7 +166,7 @@ class Comparison(Panel):
     def _rate_moved(self, change: dict) -> None:
         self.run.learning_rate = change["new"]
 
-    def _report(self, verb: str, write: Callable[[], Any]) -> None:
+    def _report(self, write: Callable[[], Any]) -> None:
         try:
             paths = write()
         except (ValueError, OSError) as error:
@@ -182,7 +174,7 @@ class Comparison(Panel):
             return
         paths = paths if isinstance(paths, list) else [paths]
         names = ", ".join(str(path.resolve()) for path in paths)
-        self.status.value = status_text(f"{verb} {names}", "good")
+        self.status.value = status_text(f"Saved {names}", "good")
 
     def _chosen(self) -> dict[str, Any]:
         """The contest's settings as the sliders stand."""
@@ -230,59 +222,14 @@ class Comparison(Panel):
         self.resume_button.disabled = run.state not in ("stopped", "failed")
         self.reset_button.disabled = run.state == "ready"
         self.progress.value = run.done
-        self.progress_text.value = self._progress_sentence()
+        self.progress_text.value = _sentences.progress(run)
         mood = {"failed": "bad", "finished": "good"}.get(run.state, "plain")
-        self.status.value = status_text(self._status_sentence(), mood)
+        self.status.value = status_text(_sentences.status(run), mood)
         if len(run.scores) != self._drawn:
             self._drawn = len(run.scores)
             self.live.show_scores(run.scores)
-        self.headline.value = status_text(self._headline_sentence())
-
-    def _progress_sentence(self) -> str:
-        run, rounds = self.run, len(self.run.contest.budgets)
-        if run.comparison is None:
-            return f"{rounds} rounds, up to {run.contest.budgets[-1]:,} forces each"
-        number = min(run.comparison.round + 1, rounds)
-        left = "" if run.progress is None else f" · {duration(run.progress.seconds_left)} left"
-        left = "" if run.state == "finished" else left
-        return f"round {number} of {rounds} · {100 * run.done:.0f} %{left}"
-
-    def _status_sentence(self) -> str:
-        run = self.run
-        if run.state == "failed":
-            return f"Failed: {type(run.error).__name__}: {run.error}"
-        if run.state == "running" and run.phase:
-            return f"Running: {run.phase} …"
-        forces = "" if run.comparison is None else f"{max(run.comparison.forces):,}"
-        return {
-            "ready": "Ready. Press Start.",
-            "running": f"Running: each learner trains on {forces} forces.",
-            "stopping": "Stopping after the present steps …",
-            "stopped": f"Stopped with {forces} forces bought. The models are usable as they are."
-            if forces
-            else "Stopped before any force was bought.",
-            "finished": f"Finished: each learner bought {forces} forces.",
-        }[run.state]
-
-    def _headline_sentence(self) -> str:
-        run = self.run
-        if not run.scores:
-            return "No round is finished yet: the points come at the end of each round."
-        latest = run.scores[-len(run.contest.learners) :]
-        parts = [f"{score.learner} {_error(score.error)}" for score in latest]
-        members, starts = run.contest.members, len(run.contest.held_out)
-        return (
-            f"With {latest[0].forces:,} forces each: {' · '.join(parts)} "
-            f"(mean error of {members} networks on {starts} unseen starts)."
-        )
+        self.headline.value = status_html(_sentences.headline(run))
 
 
 def _options(values: Any, present: Any, text: Callable[[Any], str]) -> list[tuple[str, Any]]:
     return [(text(value), value) for value in sorted({*values, present})]
-
-
-def _error(errors: np.ndarray) -> str:
-    lost = int((~np.isfinite(errors)).sum())
-    if lost:
-        return f"{lost} of {len(errors)} diverged"
-    return f"{errors.mean():.2g}"

@@ -6,7 +6,9 @@ from typing import Any
 import ipywidgets as widgets
 
 _COLOURS = {"good": "#009E73", "bad": "#D55E00", "plain": "inherit"}
-LABEL_WIDTH = "105px"
+LEFT, _LABEL = "290px", "88px"
+# What stands right of the controls takes the rest of the page, or goes below where it is narrow.
+RIGHT = {"flex": "1 1 510px", "min_width": "0"}
 
 
 class Panel:
@@ -33,10 +35,13 @@ def column(*parts: widgets.Widget, **layout: Any) -> widgets.VBox:
 
 def status_text(message: str, mood: str = "plain") -> str:
     """A line that a screen reader announces when it changes; `mood` is plain, good or bad."""
-    return (
-        f'<div role="status" aria-live="polite" style="line-height:1.4;color:{_COLOURS[mood]}">'
-        f"{html.escape(message)}</div>"
-    )
+    return status_html(html.escape(message), mood)
+
+
+def status_html(markup: str, mood: str = "plain") -> str:
+    """The same, of a line that is HTML already."""
+    style = f"line-height:1.4;color:{_COLOURS[mood]}"
+    return f'<div role="status" aria-live="polite" style="{style}">{markup}</div>'
 
 
 def control(kind: type[widgets.Widget], description: str, help: str, **traits: Any) -> Any:
@@ -44,16 +49,16 @@ def control(kind: type[widgets.Widget], description: str, help: str, **traits: A
     return kind(
         description=description,
         tooltip=help,
-        style={"description_width": LABEL_WIDTH},
-        layout=widgets.Layout(width="330px", margin="0 2px"),
+        style={"description_width": _LABEL},
+        layout=widgets.Layout(width=LEFT, margin="0 2px"),
         **traits,
     )
 
 
-def button(description: str, help: str, icon: str, press: Any) -> widgets.Button:
-    """A button with a word, a tooltip and an icon."""
-    layout = widgets.Layout(width="auto", min_width="86px")
-    made = widgets.Button(description=description, tooltip=help, icon=icon, layout=layout)
+def button(description: str, help: str, press: Any) -> widgets.Button:
+    """A button with a word and a tooltip."""
+    layout = widgets.Layout(width="auto", margin="2px 0", padding="0 7px")
+    made = widgets.Button(description=description, tooltip=help, layout=layout)
     made.on_click(lambda _: press())
     return made
 

@@ -10,6 +10,13 @@ from plotly.subplots import make_subplots
 
 from .. import plots
 
+_HEIGHT = 400
+_WAITING = [-4, 0]  # powers of ten
+_SPACE = 0.13
+# In the lower left of the error against forces, where no point comes.
+_LEGEND = {"orientation": "v", "xanchor": "left", "y": 0.01, "yanchor": "bottom"}
+_TITLES = ("predictions from the start above", "unseen starts", "held-out states")
+
 
 class LiveFigure:
     """Observables over time, and scores over forces bought; either may be left out.
@@ -27,40 +34,53 @@ class LiveFigure:
         budgets: Sequence[int] = (),
     ):
         self.observables, self.learners = tuple(observables), tuple(learners)
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # the thread of the sliders and the worker's draw here
         self._paths: list[go.Scatter] = []
         self._scores: list[go.Scatter] = []
-        columns = bool(observables) + 2 * bool(learners)
-        widths = [1.35] * bool(observables) + [1, 1] * bool(learners)
-        grid = make_subplots(cols=columns, column_widths=widths, horizontal_spacing=0.085)
-        self.widget = go.FigureWidget(grid)
-        plots.style(self.widget, height=360)
-        self.widget.update_layout(uirevision="kept", margin={"t": 55, "b": 55})
+        self.widget = go.FigureWidget(_grid(bool(observables), bool(learners)))
+        self.widget._config = {"responsive": True, "displaylogo": False}  # as wide as the page
+        plots.style(self.widget, height=_HEIGHT)
+        self.widget.update_layout(
+            uirevision="kept", autosize=True, margin={"t": 30, "b": 50, "l": 60, "r": 10}
+        )
+        left = (1 + _SPACE) / 2 if observables and learners else 0
+        self.widget.update_layout(legend=_LEGEND | {"x": left + 0.01})
         if observables:
             self._add_observables()
         if learners:
-            self._add_scores(budgets, 1 + bool(observables))
+            self._add_scores()
+            self.show_budgets(budgets)
 
     def _add_observables(self) -> None:
         nothing = np.full((2, len(self.observables)), np.nan)
         predictions = dict.fromkeys(self.learners, nothing)
         traces = plots.observable_traces(np.zeros(2), nothing, self.observables, predictions)
-        self._paths = [self._add(trace, 1) for trace in traces]
-        self.widget.update_xaxes(title_text=plots.TIME, col=1)
-        self.widget.update_yaxes(title_text="density (1)", range=[0, 1], col=1)
+        self._paths = [self._add(trace, (1, 1)) for trace in traces]
+        self.widget.update_xaxes(title_text=plots.TIME, row=1, col=1)
+        self.widget.update_yaxes(title_text="density (1)", range=[0, 1], row=1, col=1)
 
-    def _add_scores(self, budgets: Sequence[int], column: int) -> None:
-        left, right = plots.score_traces((), self.learners)
-        for traces, col in ((left, column), (right, column + 1)):
-            self._scores += [self._add(trace, col) for trace in traces]
-            self.widget.update_xaxes(plots.forces_axis(budgets), col=col)
+    def _add_scores(self) -> None:
+        self._error = (1, 2) if self.observables else (1, 1)
+        self._field = (2, 1) if self.observables else (1, 2)
+        titles = (plots.ERROR, plots.FIELD_ERROR)
+        traces = plots.score_traces((), self.learners)
+        for cell, title, some in zip((self._error, self._field), titles, traces, strict=True):
+            self._scores += [self._add(trace, cell) for trace in some]
+            small = self.observables and cell == self._field
+            axis = plots.log_axis(title, (1,) if small else (1, 3))
+            self.widget.update_yaxes(axis, row=cell[0], col=cell[1])
         if self.observables:  # the lines over time carry the legend
-            self.widget.update_traces(showlegend=False, col=column)
-        self.widget.update_yaxes(plots.log_axis(plots.ERROR), col=column)
-        self.widget.update_yaxes(plots.log_axis(plots.FIELD_ERROR), col=column + 1)
+            for trace in self._scores:
+                trace.showlegend = False
+        self._empty()
 
-    def _add(self, trace: go.Scatter, column: int) -> go.Scatter:
-        self.widget.add_trace(trace, row=1, col=column)
+    def _empty(self) -> None:
+        """Axes that wait for their first points."""
+        for row, col in (self._error, self._field):
+            self.widget.update_yaxes(range=_WAITING, row=row, col=col)
+
+    def _add(self, trace: go.Scatter, cell: tuple[int, int]) -> go.Scatter:
+        self.widget.add_trace(trace, row=cell[0], col=cell[1])
         return self.widget.data[-1]
 
     def show_observables(
@@ -72,30 +92,33 @@ class LiveFigure:
         """The truth (times, k), and predictions {learner: (members, times, k)}."""
         nothing = np.full_like(truth, np.nan)
         given = {name: (predictions or {}).get(name, nothing) for name in self.learners}
-        self._assign(self._paths, plots.observable_traces(times, truth, self.observables, given))
+        traces = plots.observable_traces(times, truth, self.observables, given)
+        with self._lock, self.widget.batch_update():
+            self._assign(self._paths, traces)
 
     def show_scores(self, scores: Sequence[Any]) -> None:
         """The scores of the rounds finished so far."""
         left, right = plots.score_traces(scores, self.learners)
-        self._assign(self._scores, left + right)
+        with self._lock, self.widget.batch_update():
+            self._assign(self._scores, left + right)
+            for row, col in (self._error, self._field):
+                self.widget.update_yaxes(autorange=True, row=row, col=col)
+            if not scores:
+                self._empty()
 
     def show_budgets(self, budgets: Sequence[int]) -> None:
         """Label the axes of forces at these budgets."""
-        column = 1 + bool(self.observables)
         with self._lock, self.widget.batch_update():
-            for col in (column, column + 1):
-                self.widget.update_xaxes(plots.forces_axis(budgets), col=col)
+            for row, col in (self._error, self._field):
+                self.widget.update_xaxes(plots.forces_axis(budgets), row=row, col=col)
 
     def rename(self, learners: Sequence[str]) -> None:
         """Other names for the same learners."""
-        width = len(self._paths) - len(self.learners)
+        names = dict(zip(self.learners, learners, strict=True))
         with self._lock, self.widget.batch_update():
-            for number, name in enumerate(learners):
-                for trace in [
-                    *self._paths[width + number : width + number + 1],
-                    *(t for t in self._scores if t.name == self.learners[number]),
-                ]:
-                    trace.update(name=name, legendgroup=name)
+            for trace in self._paths + self._scores:
+                if trace.name in names:
+                    trace.update(name=names[trace.name], legendgroup=names[trace.name])
         self.learners = tuple(learners)
 
     def static(self) -> go.Figure:
@@ -104,7 +127,21 @@ class LiveFigure:
             return go.Figure(self.widget.to_dict())
 
     def _assign(self, shown: Sequence[go.Scatter], new: Sequence[go.Scatter]) -> None:
-        # Two threads draw here: the one of the sliders and the worker's.
-        with self._lock, self.widget.batch_update():
-            for old, trace in zip(shown, new, strict=True):
-                old.update(x=trace.x, y=trace.y)
+        for old, trace in zip(shown, new, strict=True):
+            old.update(x=trace.x, y=trace.y)
+
+
+def _grid(observables: bool, learners: bool) -> go.Figure:
+    """Observables and, below them, |y − g|²/Var(y); the error against forces is the tall one."""
+    if not learners:
+        return make_subplots()
+    if not observables:
+        return make_subplots(cols=2, subplot_titles=_TITLES[1:], horizontal_spacing=_SPACE)
+    return make_subplots(
+        rows=2,
+        cols=2,
+        specs=[[{}, {"rowspan": 2}], [{}, None]],
+        subplot_titles=_TITLES,
+        horizontal_spacing=_SPACE,
+        vertical_spacing=0.28,
+    )

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from .. import experiments, relative_error
 from ._comparison import Comparison
-from ._display import Panel, column, status_text
+from ._display import RIGHT, Panel, column, row, status_text
 from ._figure import LiveFigure
 from ._simulator import Simulator
 
@@ -34,13 +34,15 @@ class Lab(Panel):
         self.simulator.predict = self._predict
         self.run.watch(self.simulator.draw)
         self._predict()
-        self.widget = column(
-            self.simulator.controls,
-            self.verdict,
-            self.comparison.headline,
-            self.live.widget,
-            self.comparison.controls,
+        left = column(
+            widgets.HTML("<b>Simulate</b>"),
+            self.simulator.knobs,
+            widgets.HTML("<b>Learn from forces</b>"),
+            self.comparison.knobs,
         )
+        lines = (self.verdict, self.comparison.headline)
+        right = column(self.simulator.pictures, *lines, self.live.widget, **RIGHT)
+        self.widget = row(left, right, align_items="flex-start")
 
     def start(self) -> None:
         """As the button; headless it runs to the end."""
@@ -71,7 +73,8 @@ class Lab(Panel):
             )
             return {}
         runs, truth = self.simulator.trajectories, self.simulator.observables
-        start, sentences, lines = _encode(contest.closure, runs.x[0, 0])[None], [], {}
+        start = _encode(contest.closure, runs.x[0, 0])[None]
+        sentences, lines = [], {}
         for number, learner in enumerate(contest.learners):
             z, left_at = experiments.predict(comparison.models(number), start, runs.times)
             z, left_at = z[:, 0, :, : truth.shape[1]], left_at[:, 0]

@@ -2,13 +2,13 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 from .. import experiments
 from ._worker import Worker
 
-# Optimiser steps of each learner between two looks at the Stop button.
-EVERY = 50
+# Between two looks at the Stop button: optimiser steps of each learner, and seconds.
+EVERY, SECONDS = 50, 0.2
 
 
 class Run:
@@ -29,7 +29,7 @@ class Run:
         self.phase = ""
         self._state = "ready"
         self._watchers: list[Callable[[], None]] = []
-        self._worker = Worker(self._show, self._done)
+        self._worker = Worker(self._tell, self._done)
 
     @property
     def state(self) -> str:
@@ -72,7 +72,7 @@ class Run:
 
     def reset(self) -> None:
         """Stop, wait, and forget what was learned."""
-        self._worker.stop()
+        self.stop()
         # What it raised was shown when it happened, and is forgotten with the rest.
         with contextlib.suppress(Exception):
             self._worker.wait()
@@ -90,7 +90,7 @@ class Run:
             raise ValueError("The contest has begun. Reset it before you change it.")
         self.contest = dataclasses.replace(self.contest, **settings)
 
-    def _items(self) -> Iterator[None]:
+    def _items(self) -> Generator[None]:
         if self.comparison is None:
             self.phase = "buying the first forces"
             yield
@@ -98,13 +98,14 @@ class Run:
         self.phase = "compiling"
         yield
         for progress in experiments.compare(
-            self.contest, self.comparison, every=EVERY, learning_rate=lambda: self.learning_rate
+            self.contest,
+            self.comparison,
+            every=EVERY,
+            seconds=SECONDS,
+            learning_rate=lambda: self.learning_rate,
         ):
             self.comparison, self.progress, self.phase = progress.comparison, progress, ""
             yield
-
-    def _show(self, _: None) -> None:
-        self._tell()
 
     def _done(self, error: BaseException | None) -> None:
         self.error = error

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 import equinox as eqx
 import ipywidgets as widgets
 import jax
+import jax.numpy as jnp
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Array
 
 from .. import Trajectories, plots, simulate, systems
-from ._display import Panel, button, column, control, row, status_text
+from ._display import LEFT, RIGHT, Panel, button, column, control, row, status_text
 from ._figure import LiveFigure
 from ._scenes import scene
 
@@ -62,16 +63,19 @@ class Simulator(Panel):
             for name, knob in knobs.items()
         }
         self.reset_button = button(
-            "Reset sliders", "Back to the first parameters and start", "undo", self.reset
+            "Reset sliders", "Back to the first parameters and start", self.reset
         )
         self.status = widgets.HTML()
         self._images: dict[str, widgets.Image] = {}
         self.simulate()
         for slider in self.sliders.values():
             slider.observe(self._moved, names="value")
-        self.controls = self._arranged()
+        self.status.value = status_text(self._sentence())
+        self.knobs = column(*self.sliders.values(), row(self.reset_button), self.status, width=LEFT)
+        self.pictures = self._arranged()
         own = [self.live.widget] if figure is None else []
-        self.widget = column(self.controls, *own)
+        right = column(self.pictures, *own, **RIGHT)
+        self.widget = row(self.knobs, right, align_items="flex-start")
 
     @property
     def altered(self) -> bool:
@@ -92,7 +96,7 @@ class Simulator(Panel):
         values = {name: slider.value for name, slider in self.sliders.items()}
         parameters = {name: values[name] for name in self._scene.parameters}
         system = dataclasses.replace(self.system, **parameters)
-        start = _start(system, {name: np.float32(values[name]) for name in self._scene.starts})
+        start = _start(system, {name: jnp.float32(values[name]) for name in self._scene.starts})
         how = self._scene
         runs = simulate(system, start, duration=self._duration, step=how.step, every=how.every)
         with self._lock:
@@ -131,40 +135,33 @@ class Simulator(Panel):
             if name in self._images:
                 self._images[name].value = png
             else:
-                self._images[name] = widgets.Image(value=png, width=_IMAGE[0], height=_IMAGE[1])
+                self._images[name] = _picture(png, "100%")
 
     def _arranged(self) -> widgets.Widget:
-        self.status.value = status_text(self._sentence())
-        last = f"T = {self._duration:g}"
         pictures = [
             column(
-                widgets.HTML(f"<b>{name}</b> · node ↑ over time →, 0 … {last}"),
+                widgets.HTML(f"<b>{name}</b>: node ↑, time → {self._duration:g}"),
                 image,
-                width="310px",
+                flex="1 1 200px",
             )
             for name, image in self._images.items()
         ]
         low, high = self._scene.span
         ramp = np.tile(np.linspace(low, high, 128)[:, None], (1, 2))
-        png = plots.field_png(ramp, low=low, high=high, size=(14, _IMAGE[1]))
-        bar = row(
-            widgets.Image(value=png, width=14, height=_IMAGE[1]),
-            column(
-                widgets.HTML(f"{high:g}"),
-                widgets.HTML("density"),
-                widgets.HTML(f"{low:g}"),
-                height=f"{_IMAGE[1]}px",
-                justify_content="space-between",
-            ),
-            margin="28px 0 0 0",
-        )
-        sliders = column(*self.sliders.values())
-        right = column(row(*pictures, bar), row(self.reset_button, self.status))
-        return row(sliders, right, align_items="flex-start")
+        scale = _picture(plots.field_png(ramp, low=low, high=high, size=(14, _IMAGE[1])), "14px")
+        labels = [widgets.HTML(text) for text in (f"{high:g}", "density", f"{low:g}")]
+        ends = column(*labels, height=f"{_IMAGE[1]}px", justify_content="space-between")
+        bar = row(scale, ends, grid_gap="0 4px")
+        return row(*pictures, bar, align_items="flex-end", flex_flow="row nowrap")
+
+
+def _picture(png: bytes, width: str) -> widgets.Image:
+    layout = widgets.Layout(width=width, height=f"{_IMAGE[1]}px")
+    return widgets.Image(value=png, format="png", layout=layout)
 
 
 @eqx.filter_jit
-def _start(system: systems.AbstractSystem, values: Mapping[str, float]) -> Array:
+def _start(system: systems.AbstractSystem, values: Mapping[str, Array]) -> Array:
     return system.start(**values)[None]
 
 

@@ -1,10 +1,10 @@
 """Runs an iterator off the main thread, so that the controls stay alive while it works."""
 
+import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Generator
 
 
 def headless() -> bool:
@@ -13,9 +13,9 @@ def headless() -> bool:
 
 
 class Worker:
-    """Takes items from an iterator until it ends, or until `stop`.
+    """Takes items from a generator until it ends, or until `stop`.
 
-    - `show`: called with an item at most every `interval` seconds, and with the last one.
+    - `show`: called after an item, at most every `interval` seconds.
     - `done`: called once at the end, with the exception or None. Both run in the worker's thread.
 
     Headless, `start` does all the work itself and raises what the iterator raises.
@@ -23,7 +23,7 @@ class Worker:
 
     def __init__(
         self,
-        show: Callable[[Any], None],
+        show: Callable[[], None],
         done: Callable[[BaseException | None], None],
         interval: float = 0.2,
     ):
@@ -31,21 +31,23 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._error: BaseException | None = None
+        self._busy = False
 
     @property
     def running(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
+        return self._busy
 
     @property
     def stopping(self) -> bool:
         return self._stop.is_set()
 
-    def start(self, items: Callable[[], Iterator[Any]]) -> bool:
+    def start(self, items: Callable[[], Generator]) -> bool:
         """Begin to work through `items()`. Does nothing, and says so, when work is under way."""
         if self.running:
             return False
+        self._join()  # a worker that has ended may still draw its last picture
         self._stop.clear()
-        self._error = None
+        self._error, self._busy = None, True
         if headless():
             self._work(items)
             self.wait()
@@ -63,36 +65,36 @@ class Worker:
 
         Returns whether it has ended. At once where nothing was started.
         """
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(timeout)
-            if self._thread.is_alive():
-                return False
+        if not self._join(timeout):
+            return False
         error, self._error = self._error, None
         if error is not None:
             raise error
         return True
 
-    def _work(self, items: Callable[[], Iterator[Any]]) -> None:
-        nothing = object()
-        last, unseen, shown = nothing, False, -self.interval
-        error: BaseException | None = None
+    def _join(self, timeout: float | None = None) -> bool:
+        if self._thread is None or self._thread is threading.current_thread():
+            return True
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _work(self, items: Callable[[], Generator]) -> None:
+        due = 0.0
         try:
-            for last in items():
-                unseen = True
-                if time.monotonic() - shown >= self.interval:
-                    self.show(last)
-                    unseen, shown = False, time.monotonic()
-                if self._stop.is_set():
-                    break
+            with contextlib.closing(items()) as stream:
+                for _ in stream:
+                    if self._stop.is_set():
+                        break
+                    begun = time.monotonic()
+                    if begun >= due:
+                        self.show()
+                        # On a busy machine the picture takes a third of the time, not all.
+                        spent = time.monotonic() - begun
+                        due = time.monotonic() + max(self.interval, 2 * spent)
         except BaseException as raised:
-            error = raised
+            self._error = raised
+        self._busy = False
         try:
-            if unseen:
-                self.show(last)
-        except BaseException as raised:
-            error = error or raised
-        self._error = error
-        try:
-            self.done(error)
+            self.done(self._error)
         except BaseException as raised:
             self._error = self._error or raised

@@ -1,0 +1,160 @@
+"""Figures from arrays: what is drawn, that it has titles and units, that it reads on any page."""
+
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from PIL import Image
+
+from macrokit import plots
+
+RNG = np.random.default_rng(0)
+TIMES = np.linspace(0, 30, 31)
+NAMES = ("mean prey", "mean predator")
+TRUTH = RNG.uniform(size=(31, 2))
+
+
+def score(learner: str, forces: int, errors: list[float]) -> SimpleNamespace:
+    field = np.tile(np.array(errors)[:, None], (1, 4)) ** 2
+    return SimpleNamespace(
+        learner=learner, forces=forces, error=np.array(errors), field_error=field
+    )
+
+
+SCORES = [
+    score("all forces", 300, [0.1, 0.2]),
+    score("a fifth", 300, [0.03, 0.04]),
+    score("all forces", 600, [0.05, 0.06]),
+    score("a fifth", 600, [0.01, np.inf]),
+]
+
+
+def run(loss: str, forces: int, errors: list[float | None]) -> dict:
+    lost = None in errors
+    return {
+        "loss": loss,
+        "forces_training": forces,
+        "errors": errors,
+        "error_mean": None if lost else float(np.mean(errors)),
+        "error_std": None if lost else float(np.std(errors)),
+    }
+
+
+RUNS = [run("L_z", 60_000, [5e-4, 6e-4]), run("L_{x,1/5}", 60_000, [3e-4, 4e-4])]
+
+FIGURES = {
+    "field": lambda: plots.field_figure(TIMES, RNG.uniform(size=(31, 5)), np.ones((31, 5))),
+    "observables": lambda: plots.observables_figure(TIMES, TRUTH, NAMES, {"all": TRUTH[None]}),
+    "scores": lambda: plots.scores_figure(SCORES),
+    "demo": lambda: plots.demo_figure(RUNS),
+    "recorded": lambda: plots.recorded_figure({"runs": RUNS}, {"L_z": {60_000: (1e-2, 1e-3)}}),
+    "sites": lambda: plots.sites_figure(np.ones(5), np.zeros(5), np.array([0, 7])),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_reads_on_light_and_dark_pages_and_offline(name: str) -> None:
+    figure = FIGURES[name]()
+    assert type(figure) is go.Figure  # shows without a kernel
+    assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0,0,0,0)"
+    assert contrast(figure.layout.font.color, "#ffffff") > 3.5
+    assert contrast(figure.layout.font.color, "#111111") > 3.5
+    assert figure.layout.height <= 560
+    assert "<div" in figure.to_html(include_plotlyjs=False)
+
+
+@pytest.mark.parametrize("name", sorted(FIGURES.keys() - {"demo"}))
+def test_every_axis_has_a_title_with_its_unit(name: str) -> None:
+    figure = FIGURES[name]()
+    shared = {axis.anchor for axis in figure.select_yaxes() if axis.matches}
+    for axis in figure.select_xaxes():
+        assert "(" in axis.title.text, axis
+    for axis in figure.select_yaxes():
+        assert axis.anchor in shared or "(" in axis.title.text, axis
+
+
+def test_demo_names_losses_and_states_means() -> None:
+    figure = FIGURES["demo"]()
+    labels = {label for trace in figure.data for label in trace.y}
+    assert labels == {
+        "all forces, L<sub>z</sub>",
+        "a fifth of the forces, L<sub>x,1/5</sub>",
+    }
+    dots = [trace for trace in figure.data if trace.mode == "markers"]
+    assert [list(trace.x) for trace in dots] == [run["errors"] for run in RUNS]
+    bars = [trace.text[0] for trace in figure.data if trace.mode == "markers+text"]
+    assert bars == ["<b>0.00055</b>", "<b>0.00035</b>"]
+    assert "(relative)" in figure.layout.xaxis.title.text
+    assert figure.layout.xaxis.type == "log"
+
+
+def test_demo_counts_diverged_seeds() -> None:
+    figure = plots.demo_figure([RUNS[0], run("L_{x,1/5}", 60_000, [3e-4, None])])
+    assert "1 diverged" in figure.data[-1].y[0]
+    assert list(figure.data[-1].x) == [3e-4]
+
+
+def test_scores_show_members_and_their_mean() -> None:
+    figure = plots.scores_figure(SCORES)
+    dots, line = [t for t in figure.data if t.name == "all forces" and t.xaxis == "x"]
+    assert list(dots.x) == [300, 300, 600, 600]
+    assert list(dots.y) == [0.1, 0.2, 0.05, 0.06]
+    np.testing.assert_allclose(line.y, [0.15, 0.055])
+    dots, line = [t for t in figure.data if t.name == "a fifth" and t.xaxis == "x"]
+    assert list(dots.y) == [0.03, 0.04, 0.01]  # a diverged member has no place on the axis
+    assert line.y[1] is None  # nor has a mean without it
+    assert {t.xaxis for t in figure.data} == {"x", "x2"}  # two quantities, two axes
+    assert [figure.layout.xaxis.type, figure.layout.yaxis.type] == ["log", "log"]
+
+
+def test_observables_join_members_with_gaps() -> None:
+    members = np.stack([TRUTH, TRUTH + 1])
+    truth, names, predicted = plots.observable_traces(TIMES, TRUTH, NAMES, {"all": members})
+    assert list(names.text) == list(NAMES)
+    assert np.isnan(truth.y).sum() == 1  # between two observables
+    assert np.isnan(predicted.y).sum() == 3  # between four lines
+    np.testing.assert_array_equal(np.isnan(predicted.x), np.isnan(predicted.y))
+    np.testing.assert_allclose(predicted.y[:31], TRUTH[:, 0])
+    np.testing.assert_allclose(predicted.y[-31:], TRUTH[:, 1] + 1)
+
+
+def test_sites_mark_prey_and_predator() -> None:
+    figure = plots.sites_figure(np.arange(5.0), np.arange(5.0) + 10, np.array([0, 3, 7]))
+    marked = {t.name: (list(t.x), list(t.y)) for t in figure.data if t.mode == "markers"}
+    assert marked == {
+        "force bought: prey u": ([0, 3], [0.0, 3.0]),
+        "force bought: predator v": ([2], [12.0]),
+    }
+    assert figure.layout.title.text == "3 of 10 forces bought in this snapshot"
+
+
+def test_recorded_draws_published_values_dotted() -> None:
+    figure = FIGURES["recorded"]()
+    here, published = figure.data[0], figure.data[1]
+    assert (here.line.dash, published.line.dash) == ("solid", "dot")
+    assert list(published.y) == [1e-2]
+    assert list(published.error_y.array) == [1e-3]
+
+
+def test_field_png_has_row_zero_at_the_bottom() -> None:
+    field = np.zeros((4, 6))
+    field[0] = 1  # the bottom row
+    image = Image.open(io.BytesIO(plots.field_png(field, size=(60, 40)))).convert("RGB")
+    assert image.size == (60, 40)
+    low, high = image.getpixel((30, 5)), image.getpixel((30, 35))
+    assert high[0] > 240 > 60 > low[0]  # cividis runs from blue to yellow
+    assert high[2] < 100 < low[2] + 30
+
+
+def contrast(a: str, b: str) -> float:
+    """WCAG contrast ratio of two colours."""
+
+    def luminance(colour: str) -> float:
+        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    light, dark = sorted((luminance(a), luminance(b)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)

@@ -1,0 +1,519 @@
+"""Panels without a browser: buttons by `.click()`, sliders by `.value`.
+
+Under pytest a run works inline; `threads` makes it use its worker thread, as in a notebook.
+"""
+
+import csv
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import equinox as eqx
+import ipywidgets
+import jax
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+import macrokit as mk
+from macrokit import ui
+from macrokit.ui import _run, _sentences, _worker
+
+BUDGETS = (300, 600)
+FULL, PART = "all forces", "a fifth of the forces"
+
+
+@pytest.fixture(scope="module")
+def contest() -> mk.experiments.Contest:
+    data = mk.experiments.predator_prey(6, 2)
+    learners = (
+        mk.experiments.Learner(FULL, "exact", 1.0, width=8),
+        mk.experiments.Learner(PART, "lifted", 0.2, width=8),
+    )
+    return mk.experiments.Contest(
+        data.system,
+        data.closure,
+        data.training,
+        data.validation,
+        learners,
+        BUDGETS,
+        steps=20,
+        members=2,
+        batch=16,
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(contest: mk.experiments.Contest) -> ui.Lab:
+    """A lab that ran to the end without interruption. Read only."""
+    lab = ui.Lab(contest)
+    lab.comparison.start_button.click()
+    return lab
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a notebook: the run has its worker thread."""
+    monkeypatch.setattr(_worker, "headless", lambda: False)
+
+
+class Gate:
+    """Lets a run do one chunk of 5 steps, and hold there until it is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        self.reached, self.opened, self.runs = threading.Event(), threading.Event(), 0
+        original = mk.experiments.compare
+
+        def compare(*args: object, **options: object) -> Iterator:
+            self.runs += 1
+            for progress in original(*args, **options):
+                yield progress
+                self.reached.set()
+                assert self.opened.wait(60)
+
+        monkeypatch.setattr(_run, "EVERY", 5)
+        monkeypatch.setattr(mk.experiments, "compare", compare)
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch, threads: None) -> Iterator[Gate]:
+    gate = Gate(monkeypatch)
+    yield gate
+    gate.opened.set()
+
+
+def press_and_hold(panel: ui.Comparison, gate: Gate) -> None:
+    panel.start_button.click()
+    assert gate.reached.wait(60)
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, False),
+        ({"MACROKIT_HEADLESS": "1"}, True),
+        ({"MACROKIT_HEADLESS": "0"}, False),
+        ({"PYTEST_CURRENT_TEST": "nbmake's kernel inherits it"}, True),
+    ],
+)
+def test_headless_is_a_matter_of_two_variables(monkeypatch, variables, expected: bool) -> None:
+    for name in ("MACROKIT_HEADLESS", "PYTEST_CURRENT_TEST"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert _worker.headless() is expected
+
+
+def said(widget: ipywidgets.HTML) -> str:
+    return widget.value.partition(">")[2].removesuffix("</div>")
+
+
+def leaves(tree: object) -> list[np.ndarray]:
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(eqx.filter(tree, eqx.is_inexact_array))]
+
+
+def same_outcome(a: ui.Run, b: ui.Run) -> None:
+    for one, other in zip(a.scores, b.scores, strict=True):
+        assert (one.learner, one.forces, one.step) == (other.learner, other.forces, other.step)
+        np.testing.assert_array_equal(one.error, other.error)
+    for index in range(2):
+        for one, other in zip(leaves(a.models(index)), leaves(b.models(index)), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def lines(figure: go.Figure, name: str) -> list[go.Scatter]:
+    return [trace for trace in figure.data if trace.name == name]
+
+
+def widgets_in(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from widgets_in(child)
+
+
+# --- construction --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["Lab", "Comparison", "Simulator"])
+def test_a_panel_is_displayed_when_asked_and_not_before(
+    kind: str, contest: mk.experiments.Contest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda *a, **k: shown.extend(a))
+    panel = getattr(ui, kind)(contest.system if kind == "Simulator" else contest)
+    assert shown == []
+    panel._ipython_display_()
+    assert shown == [panel.widget]
+    parts = list(widgets_in(panel.widget))
+    assert sum(isinstance(part, go.FigureWidget) for part in parts) == 1
+    assert type(panel.figure()) is go.Figure
+
+
+def test_every_control_says_what_it_is(contest: mk.experiments.Contest) -> None:
+    parts = list(widgets_in(ui.Lab(contest).widget))
+    controls = [
+        part for part in parts if hasattr(part, "readout") or isinstance(part, ipywidgets.Button)
+    ]
+    assert len(controls) == 5 + 1 + 4 + 4 + 3
+    for part in controls:
+        assert part.description
+        assert part.tooltip
+        assert getattr(part, "readout", True)  # the value is also in text
+    assert sum(isinstance(part, ipywidgets.FloatProgress) for part in parts) == 1
+
+
+def test_buttons_that_would_do_nothing_are_greyed(finished: ui.Lab, contest) -> None:
+    def enabled(panel: ui.Comparison) -> list[str]:
+        four = (panel.start_button, panel.stop_button, panel.resume_button, panel.reset_button)
+        return [button.description for button in four if not button.disabled]
+
+    assert enabled(ui.Comparison(contest)) == ["Start"]
+    assert enabled(finished.comparison) == ["Reset"]
+
+
+# --- a run ---------------------------------------------------------------------------------------
+
+
+def test_a_run_to_the_end(finished: ui.Lab) -> None:
+    panel, run = finished.comparison, finished.run
+    assert run.state == "finished"
+    assert finished.wait()
+    assert [(s.learner, s.forces) for s in run.scores] == [
+        (name, forces) for forces in BUDGETS for name in (FULL, PART)
+    ]
+    assert said(panel.status) == "Finished: each learner bought 600 forces."
+    assert panel.progress.value == 1
+    assert panel.progress_text.value == "round 2 of 2 · 100 %"
+    assert "Unseen starts, 600 forces each" in panel.headline.value
+    for name in (FULL, PART):
+        path, *scores = lines(finished.figure(), name)
+        assert len(path.y) == 2 * 2 * 302 - 1  # members × observables, with gaps
+        assert [list(trace.x) for trace in scores] == [[300, 300, 600, 600], [300, 600]] * 2
+    assert said(finished.verdict).startswith("Error from this start: all forces 0.")
+
+
+def test_the_panels_work_alone(contest: mk.experiments.Contest, finished: ui.Lab) -> None:
+    panel = ui.Comparison(contest)
+    panel.start()
+    same_outcome(panel.run, finished.run)
+    assert {trace.name for trace in panel.figure().data} == {FULL, PART}
+
+
+def test_wait_returns_at_once_when_nothing_was_started(contest, threads: None) -> None:
+    lab = ui.Lab(contest)
+    assert lab.wait()
+    assert lab.run.state == "ready"
+    lab.stop()
+    assert lab.run.state == "ready"
+
+
+def test_stop_and_resume_end_bit_equal(contest, finished: ui.Lab, gate: Gate) -> None:
+    lab = ui.Lab(contest)
+    panel = lab.comparison
+    press_and_hold(panel, gate)
+    assert lab.run.state == "running"
+    panel.stop_button.click()
+    assert said(panel.status) == "Stopping after the present steps …"
+    gate.opened.set()
+    assert lab.wait(60)
+    assert lab.run.state == "stopped"
+    assert 0 < lab.run.done < 1
+    assert "usable" in said(panel.status)
+    assert np.isfinite(leaves(lab.run.models(1))[0]).all()
+    assert not panel.resume_button.disabled
+    panel.resume_button.click()
+    assert lab.wait(60)
+    same_outcome(lab.run, finished.run)
+
+
+def test_a_second_start_does_nothing(contest, finished: ui.Lab, gate: Gate) -> None:
+    lab = ui.Lab(contest)
+    press_and_hold(lab.comparison, gate)
+    lab.comparison.start_button.click()
+    lab.start()
+    gate.opened.set()
+    assert lab.wait(60)
+    lab.start()  # nor does one after the end
+    assert gate.runs == 1
+    same_outcome(lab.run, finished.run)
+
+
+def test_reset_stops_waits_and_restores(contest, finished: ui.Lab, gate: Gate) -> None:
+    lab = ui.Lab(contest)
+    press_and_hold(lab.comparison, gate)
+    threading.Timer(0.2, gate.opened.set).start()
+    lab.comparison.reset_button.click()
+    assert (lab.run.state, lab.run.scores, lab.run.models(0)) == ("ready", (), None)
+    assert lab.comparison.progress.value == 0
+    assert said(lab.comparison.status) == "Ready. Press Start."
+    assert all(np.isnan(np.array(t.y, float)).all() for t in lines(lab.figure(), PART))
+    lab.start()
+    assert lab.wait(60)
+    same_outcome(lab.run, finished.run)
+
+
+def test_a_failure_is_shown_and_raised_and_costs_nothing(
+    contest, finished: ui.Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = mk.experiments.compare
+
+    def failing(*args: object, **options: object) -> Iterator:
+        for progress in original(*args, **options):
+            yield progress
+            raise FloatingPointError("the <engine> stopped")
+
+    monkeypatch.setattr(mk.experiments, "compare", failing)
+    lab = ui.Lab(contest)
+    with pytest.raises(FloatingPointError, match="engine"):
+        lab.start()
+    assert lab.run.state == "failed"
+    shown = said(lab.comparison.status)
+    assert shown == "Failed: FloatingPointError: the &lt;engine&gt; stopped"
+    assert len(lab.run.scores) == 2  # what was learned stays
+    monkeypatch.setattr(mk.experiments, "compare", original)
+    lab.comparison.resume_button.click()
+    same_outcome(lab.run, finished.run)
+
+
+def test_wait_raises_what_the_thread_raised(contest, threads: None, monkeypatch) -> None:
+    def failing(*_: object, **__: object) -> Iterator:
+        raise MemoryError("too much")
+        yield
+
+    monkeypatch.setattr(mk.experiments, "compare", failing)
+    lab = ui.Lab(contest)
+    lab.comparison.start_button.click()
+    with pytest.raises(MemoryError, match="too much"):
+        lab.wait(60)
+    assert said(lab.comparison.status) == "Failed: MemoryError: too much"
+    assert lab.wait()  # raised once
+    lab.comparison.reset_button.click()
+    assert lab.run.state == "ready"
+
+
+def test_a_pool_that_is_too_small_is_a_clear_failure(contest) -> None:
+    lab = ui.Lab(contest)
+    lab.comparison.budget.value = 120_000
+    with pytest.raises(ValueError, match="Simulate more trajectories or buy fewer forces"):
+        lab.start()
+    assert "buy fewer forces" in said(lab.comparison.status)
+
+
+# --- settings ------------------------------------------------------------------------------------
+
+
+def test_settings_moved_in_mid_run_wait_for_reset(contest, gate: Gate) -> None:
+    lab = ui.Lab(contest)
+    panel = lab.comparison
+    press_and_hold(panel, gate)
+    panel.fraction.value, panel.width.value = 0.5, 16
+    assert said(panel.note) == "Moved: fraction p, width. It holds after Reset and Start."
+    assert lab.run.contest == contest
+    gate.opened.set()
+    panel.reset_button.click()
+    assert said(panel.note) == ""
+    full, half = lab.run.contest.learners
+    assert (full.fraction, half.fraction, half.width) == (1.0, 0.5, 16)
+    assert half.name == "half of the forces"
+    assert lines(lab.figure(), "half of the forces")
+    assert not lines(lab.figure(), PART)
+
+
+def test_settings_moved_before_the_start_hold_at_once(contest) -> None:
+    panel = ui.Comparison(contest)
+    panel.budget.value = 6_000
+    assert panel.run.contest.budgets == (3_000, 6_000)
+    assert list(panel.figure().layout.xaxis.tickvals) == [3_000, 6_000]
+    panel.budget.value = 600
+    assert panel.run.contest == contest
+
+
+def test_the_learning_rate_holds_at_once_and_recompiles_nothing(
+    contest, finished: ui.Lab, gate: Gate
+) -> None:
+    lab = ui.Lab(contest)
+    press_and_hold(lab.comparison, gate)
+    before = Compilations.count
+    lab.comparison.rate.value = 1e-3
+    gate.opened.set()
+    assert lab.wait(60)
+    assert Compilations.count == before
+    rates = [float(state.schedule.peak) for state in lab.run.comparison.states]
+    np.testing.assert_allclose(rates, 1e-3, rtol=1e-6)
+    assert not np.array_equal(lab.run.scores[-1].error, finished.run.scores[-1].error)
+
+
+# --- simulator -----------------------------------------------------------------------------------
+
+
+def test_a_moved_slider_simulates_and_recompiles_nothing(contest) -> None:
+    panel = ui.Simulator(contest.system)
+    first, picture = panel.observables, panel._images["predator v"].value
+    before = Compilations.count
+    for name, value in {"growth": 2, "diffusion": 3, "amplitude": 0.1, "level": 0.45}.items():
+        panel.sliders[name].value = value
+    assert Compilations.count == before
+    assert panel._images["predator v"].value != picture
+    assert float(panel.system.growth) == 2
+    expected = mk.simulate(
+        mk.systems.PredatorPrey(growth=2, diffusion=3),
+        contest.system.start(0.1, 0.45)[None],
+        duration=30,
+        step=0.01,
+        every=10,
+    )
+    np.testing.assert_allclose(panel.trajectories.x, expected.x, atol=1e-5)
+    truth = lines(panel.figure(), "truth")[0]
+    np.testing.assert_array_equal(truth.y[:301], panel.observables[:, 0])
+    panel.reset_button.click()
+    np.testing.assert_array_equal(panel.observables, first)
+
+
+def test_an_unstable_slider_says_so_and_keeps_the_picture(contest) -> None:
+    panel = ui.Simulator(contest.system)
+    before = panel.observables
+    panel.sliders["diffusion"].value = 80
+    assert "unstable for rk4" in said(panel.status)
+    assert "Shown is the last good run" in said(panel.status)
+    assert panel.observables is before
+    panel.sliders["diffusion"].value = 2
+    assert said(panel.status) == "Simulated to T = 30 in 3,000 steps."
+    assert panel.observables is not before
+
+
+def test_a_system_without_a_scene_is_a_clear_error(contest) -> None:
+    line = mk.systems.HostSystem(lambda x, s: x[s], lambda x: x[0], num_sites=3)
+    with pytest.raises(ValueError, match=r"knows .*PredatorPrey.* not HostSystem"):
+        ui.Simulator(line)
+
+
+def test_a_moved_start_predicts_anew(contest) -> None:
+    lab = ui.Lab(contest)
+    lab.start()
+    before = np.array(lines(lab.figure(), PART)[0].y)
+    lab.simulator.sliders["level"].value = 0.42
+    after = np.array(lines(lab.figure(), PART)[0].y)
+    assert not np.array_equal(before, after, equal_nan=True)
+    np.testing.assert_allclose(after[0], 0.42, atol=1e-5)
+    assert "only the parameters" not in said(lab.verdict)
+    lab.simulator.sliders["growth"].value = 4
+    assert "The learners know only the parameters they were trained with." in said(lab.verdict)
+
+
+def test_a_diverged_prediction_is_told_with_its_time(contest, monkeypatch) -> None:
+    lab = ui.Lab(contest)
+    lab.start()
+    original = mk.experiments.predict
+
+    def predict(models, starts, times) -> tuple:
+        z, left_at = original(models, starts, times)
+        left_at = left_at.copy()
+        left_at[1] = 12.0
+        return z, left_at
+
+    monkeypatch.setattr(mk.experiments, "predict", predict)
+    lab.simulator.draw()
+    assert f"{PART} left the known region at t = 12" in said(lab.verdict)
+    shown = np.array(lines(lab.figure(), PART)[0].y)
+    assert np.isnan(shown).sum() > 2 * (301 - 120)
+    assert np.isfinite(shown[:301]).all()  # the member that stayed
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+def test_files_can_be_read_again(finished: ui.Lab, tmp_path, monkeypatch) -> None:
+    panel = finished.comparison
+    monkeypatch.setattr(panel, "folder", tmp_path)
+    for button in panel.files.children:
+        button.click()
+        assert str(tmp_path) in said(panel.status)
+    full, part = panel.save_models()
+    assert part.name == "macrokit-a-fifth-of-the-forces.mk"
+    loaded = mk.load(part, like=mk.experiments.open_comparison(finished.run.contest).models(1))
+    for one, other in zip(leaves(loaded), leaves(finished.run.models(1)), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert mk.hyperparameters(full)["forces"] == 600
+    rows = list(csv.DictReader((tmp_path / "macrokit-comparison.csv").open()))
+    assert len(rows) == 2 * 2 * 2
+    assert float(rows[-1]["error"]) == pytest.approx(finished.run.scores[-1].error[1])
+    page = (tmp_path / "macrokit-comparison.html").read_text(encoding="utf-8")
+    assert "Plotly.newPlot" in page
+    assert "cdn.plot.ly" not in page.partition("Plotly.newPlot")[2]
+    assert json.dumps(PART) in page
+
+
+def test_nothing_to_save_is_said(contest, tmp_path) -> None:
+    panel = ui.Comparison(contest, folder=tmp_path)
+    panel.files.children[0].click()
+    assert said(panel.status) == "There is no model yet. Press Start first."
+    panel.files.children[2].click()
+    assert "no scores yet" in said(panel.status)
+
+
+# --- pieces --------------------------------------------------------------------------------------
+
+
+def score(learner: str, forces: int, error: float) -> mk.experiments.Score:
+    return mk.experiments.Score(learner, forces, 0, 0.0, np.array([error]), np.ones((1, 4)))
+
+
+@pytest.mark.parametrize(
+    ("errors", "target", "expected"),
+    [
+        ((0.1, 0.01), 0.05, "about 3,700"),  # 3000 · 2^(log 2 / log 10)
+        ((0.1, 0.01), 0.2, "3,000 or fewer"),
+        ((0.1, 0.01), 0.001, ""),
+        ((np.inf, 0.01), 0.05, "about 6,000"),
+        ((0.1,), 0.2, ""),
+    ],
+)
+def test_forces_for_an_error_are_read_off_the_line(errors, target: float, expected: str) -> None:
+    scores = tuple(score(PART, 3000 * 2**i, error) for i, error in enumerate(errors))
+    assert _sentences.forces_for(scores, PART, target) == expected
+
+
+def test_the_screen_is_not_flooded(threads: None) -> None:
+    shown, ended = [], []
+    worker = ui.Worker(lambda: shown.append(time.monotonic()), ended.append)
+
+    def items() -> Iterator[int]:
+        for item in range(500):
+            time.sleep(0.001)
+            yield item
+
+    assert worker.start(items)
+    assert not worker.start(items)
+    assert worker.wait(30)
+    assert ended == [None]
+    assert np.diff(shown).min() >= 0.2
+
+
+def test_a_slow_screen_takes_a_third_of_the_time(threads: None) -> None:
+    drawn: list[float] = []
+    worker = ui.Worker(lambda: (drawn.append(time.monotonic()), time.sleep(0.2)), lambda _: None)
+
+    def items() -> Iterator[int]:
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            yield 0
+
+    worker.start(items)
+    worker.wait(30)
+    assert np.diff(drawn).min() >= 0.6
+
+
+class Compilations:
+    """How many programs XLA has compiled."""
+
+    count = 0
+
+
+def _listen(event: str, *_: object, **__: object) -> None:
+    if event == "/jax/core/compile/backend_compile_duration":
+        Compilations.count += 1
+
+
+listen: Callable = jax.monitoring.register_event_duration_secs_listener
+listen(_listen)
