@@ -7,13 +7,14 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ._closure import Closure
+from ._sampling import sample
+from ._types import AnyArray
 from .estimators import Labels
 from .systems import AbstractSystem
 
 
-@eqx.filter_jit
 def lift_defect(
-    system: AbstractSystem, closure: Closure, x: Float[Array, "snapshots sites channels"]
+    system: AbstractSystem, closure: Closure, x: Float[AnyArray, "snapshots sites channels"]
 ) -> Float[Array, ""]:
     """η = Σ|f_⊥|² / Σ|f|², f_⊥ = (1 − J†J) f: the part of the force that no lift can predict.
 
@@ -21,14 +22,18 @@ def lift_defect(
     are much less noisy than a plain weighted sum of them; neither the reconstruction error nor
     κ(M) shows it.
     """
+    everywhere = sample(system, x, key=jax.random.key(0))
+    return _lift_defect(closure, everywhere.x, everywhere.force)
 
-    def one(x: Array) -> tuple[Array, Array]:
-        f = system.force(x)
+
+@eqx.filter_jit
+def _lift_defect(closure: Closure, x: Array, force: Array) -> Float[Array, ""]:
+    def one(x: Array, f: Array) -> tuple[Array, Array]:
         jacobian = closure.jacobian(x)
         inside = jnp.einsum("dnc,d->nc", closure.lift(x), jnp.einsum("dnc,nc->d", jacobian, f))
         return ((f - inside) ** 2).sum(), (f**2).sum()
 
-    perpendicular, total = jax.vmap(one)(x)
+    perpendicular, total = jax.vmap(one)(x, force)
     return perpendicular.sum() / total.sum()
 
 

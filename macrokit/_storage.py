@@ -1,10 +1,13 @@
 """Models and checkpoints on disk: a JSON header, then the arrays. Loading executes nothing."""
 
+import contextlib
+import glob
 import hashlib
 import io
 import json
 import os
-import zipfile
+import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -63,10 +66,10 @@ def load(path: str | os.PathLike, *, like: Tree) -> Tree:
     # Numbers and names that are no arrays, such as OnsagerNet's α, are those of `like`.
     expected, found = expected + header["settings"], found + _settings(like)
     if found != expected:
+        detail = f"{len(expected)} parts in the file, {len(found)} in `like`"
         differing = [(a, b) for a, b in zip(expected, found, strict=False) if a != b]
-        detail = f"first difference: {differing[0][0]} in the file, {differing[0][1]} in `like`"
-        if not differing:
-            detail = f"{len(expected)} parts in the file, {len(found)} in `like`"
+        if differing:
+            detail = f"first difference: {differing[0][0]} in the file, {differing[0][1]} in `like`"
         raise ValueError(
             f"{path} does not fit `like`: {detail}. Build `like` with the hyper-parameters of the "
             f"file: {header['hyperparameters']}."
@@ -91,10 +94,11 @@ def save_arrays(path: str | os.PathLike, **arrays: Any) -> None:
 
 def load_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Read a file of `save_arrays`."""
+    content = io.BytesIO(Path(path).read_bytes())
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(content, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (zipfile.BadZipFile, ValueError, EOFError) as error:
+    except Exception as error:  # a damaged .npz fails in many ways, none of which says its name
         raise ValueError(f"{path} is not a readable .npz file ({error}). Save it again.") from error
 
 
@@ -102,7 +106,8 @@ def write_whole(path: str | os.PathLike, content: bytes) -> None:
     """Write next to `path`, flush to disk, and rename: the file is the old one or the new one."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    writer = f"{os.getpid()}-{threading.get_ident()}"
+    part = path.with_name(f".{path.name}.{writer}.part")
     try:
         with open(part, "wb") as file:
             file.write(content)
@@ -111,6 +116,11 @@ def write_whole(path: str | os.PathLike, content: bytes) -> None:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+    # What a killed writer left behind.
+    for old in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        with contextlib.suppress(FileNotFoundError):  # cleared by another writer
+            if time.time() - old.stat().st_mtime > 600:
+                old.unlink()
 
 
 def _read(path: str | os.PathLike) -> tuple[dict[str, Any], bytes]:

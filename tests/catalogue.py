@@ -3,6 +3,7 @@
 A new system, macro model, scaling, design or estimator is one line here.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -117,6 +118,12 @@ MACROS = {
 }
 SCALINGS = {"structured": mk.macro.Structured, "affine": mk.macro.Affine}
 CLOSURES = ("linear", "nonlinear")
+
+
+@functools.cache
+def benchmark() -> mk.experiments.Benchmark:
+    """The paper's predator–prey data, with few trajectories."""
+    return mk.experiments.predator_prey(8, 4)
 
 
 def states(system: mk.systems.AbstractSystem, count: int, *, seed: int = 0) -> Array:

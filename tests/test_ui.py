@@ -20,7 +20,7 @@ import macrokit as mk
 from macrokit import ui
 from macrokit.ui import _run, _sentences, _worker
 
-BUDGETS = (300, 600)
+BUDGETS = (1_000, 2_000)
 FULL, PART = "all forces", "a fifth of the forces"
 
 
@@ -48,7 +48,7 @@ def contest() -> mk.experiments.Contest:
 def finished(contest: mk.experiments.Contest) -> ui.Lab:
     """A lab that ran to the end without interruption. Read only."""
     lab = ui.Lab(contest)
-    lab.comparison.start_button.click()
+    lab.start()
     return lab
 
 
@@ -85,7 +85,7 @@ def gate(monkeypatch: pytest.MonkeyPatch, threads: None) -> Iterator[Gate]:
 
 def press_and_hold(panel: ui.Comparison, gate: Gate) -> None:
     panel.start_button.click()
-    assert gate.reached.wait(60)
+    assert gate.reached.wait(60), panel.status.value
 
 
 @pytest.mark.parametrize(
@@ -182,14 +182,14 @@ def test_a_run_to_the_end(finished: ui.Lab) -> None:
     assert [(s.learner, s.forces) for s in run.scores] == [
         (name, forces) for forces in BUDGETS for name in (FULL, PART)
     ]
-    assert said(panel.status) == "Finished: each learner bought 600 forces."
+    assert said(panel.status) == "Finished: each learner bought 2,000 forces."
     assert panel.progress.value == 1
     assert panel.progress_text.value == "round 2 of 2 · 100 %"
-    assert "Unseen starts, 600 forces each" in panel.headline.value
+    assert "Unseen starts, 2,000 forces each" in panel.headline.value
     for name in (FULL, PART):
         path, *scores = lines(finished.figure(), name)
         assert len(path.y) == 2 * 2 * 302 - 1  # members × observables, with gaps
-        assert [list(trace.x) for trace in scores] == [[300, 300, 600, 600], [300, 600]] * 2
+        assert [list(trace.x) for trace in scores] == [[1000, 1000, 2000, 2000], [1000, 2000]] * 2
     assert said(finished.verdict).startswith("Error from this start: all forces 0.")
 
 
@@ -325,7 +325,7 @@ def test_settings_moved_before_the_start_hold_at_once(contest) -> None:
     panel.budget.value = 6_000
     assert panel.run.contest.budgets == (3_000, 6_000)
     assert list(panel.figure().layout.xaxis.tickvals) == [3_000, 6_000]
-    panel.budget.value = 600
+    panel.budget.value = 2_000
     assert panel.run.contest == contest
 
 
@@ -434,8 +434,9 @@ def test_files_can_be_read_again(finished: ui.Lab, tmp_path, monkeypatch) -> Non
     loaded = mk.load(part, like=mk.experiments.open_comparison(finished.run.contest).models(1))
     for one, other in zip(leaves(loaded), leaves(finished.run.models(1)), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert mk.hyperparameters(full)["forces"] == 600
-    rows = list(csv.DictReader((tmp_path / "macrokit-comparison.csv").open()))
+    assert mk.hyperparameters(full)["forces"] == 2_000
+    table = (tmp_path / "macrokit-comparison.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(table.splitlines()))
     assert len(rows) == 2 * 2 * 2
     assert float(rows[-1]["error"]) == pytest.approx(finished.run.scores[-1].error[1])
     page = (tmp_path / "macrokit-comparison.html").read_text(encoding="utf-8")

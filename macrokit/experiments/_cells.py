@@ -30,12 +30,13 @@ def run_cell(
     *,
     seed: int = 0,
     checkpoint: Path | None = None,
+    save_every: float = 20.0,
     report: Report | None = None,
 ) -> dict[str, Any]:
     """One entry of `runs`: the settings, what was paid, and the test error of every seed.
 
     - `seed`: added to the cell's seeds. - `checkpoint`: a file to resume from and to keep; a run
-      that was killed and resumed ends bit-equal to one that was not.
+      that was killed and resumed ends bit-equal to one that was not. - `save_every`: seconds.
     - `report`: called at every chunk.
     """
     begun = time.perf_counter()
@@ -60,7 +61,7 @@ def run_cell(
         state = progress.state
         if report is not None:
             report(progress.step, progress.steps, progress.seconds_left)
-        if checkpoint is not None and time.perf_counter() - saved > 20:
+        if checkpoint is not None and time.perf_counter() - saved > save_every:
             saved = time.perf_counter()
             save(checkpoint, state, {"seconds": spent + saved - begun})
     held_out = {"test": benchmark.test_set, "validation": benchmark.validation_set}

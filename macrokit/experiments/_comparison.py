@@ -60,6 +60,7 @@ class ComparisonProgress:
 
 def open_comparison(contest: Contest) -> Comparison:
     """Buy the first round and set up the networks."""
+    contest.check()
     states, labels, forces = [], [], []
     # The same room for all, so that learners of one kind share what is compiled for them.
     rows = max(contest.snapshots(learner, contest.budgets[-1]) for learner in contest.learners)

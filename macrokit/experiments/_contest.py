@@ -75,6 +75,24 @@ class Contest:
             drawn = max(1, round(learner.fraction * self.system.num_sites))
             estimator.check(drawn, self.system.num_sites)
 
+    def check(self) -> None:
+        """Raise `ValueError` when a round buys nothing, or when the pool is too small for all."""
+        runs, times = self.pool.x.shape[:2]
+        for learner in self.learners:
+            drawn = max(1, round(learner.fraction * self.system.num_sites))
+            counts = [0, *(budget // drawn for budget in self.budgets)]
+            if 0 in np.diff(counts):
+                raise ValueError(
+                    f"Every round must buy a snapshot, which is {drawn} forces for learner "
+                    f"{learner.name!r}, but the budgets are {self.budgets}. Put them further apart."
+                )
+            if counts[-1] > runs * times:
+                raise ValueError(
+                    f"Learner {learner.name!r} would buy {counts[-1]} snapshots, but the pool has "
+                    f"{runs} trajectories × {times} times = {runs * times}. Lower the budget, "
+                    "raise the fraction, or simulate more trajectories."
+                )
+
     def snapshots(self, learner: Learner, budget: int) -> int:
         """How many snapshots `budget` forces buy."""
         return max(1, budget // max(1, round(learner.fraction * self.system.num_sites)))
@@ -142,19 +160,14 @@ def _buy_block(
     contest: Contest, learner: Learner, x: np.ndarray, block: int, key: Key
 ) -> tuple[Labels, int]:
     count = len(x)
-    snapshots = sample(
-        contest.system,
-        np.concatenate([x, np.repeat(x[-1:], block - count, axis=0)]),
-        fraction=learner.fraction,
-        design=designs.TABLE[learner.design](),
-        key=key,
-    )
-    labels = label(estimators.TABLE[learner.estimator](), contest.closure, snapshots)
-    # The rows that only fill the block up are not held, so they are not counted.
-    arrays = (snapshots.x, snapshots.sites, snapshots.force, snapshots.weights)
-    held = Snapshots(*(np.asarray(a)[:count] for a in arrays))
+    design = designs.TABLE[learner.design]()
+    bought = sample(contest.system, x, fraction=learner.fraction, design=design, key=key)
+    arrays = (bought.x, bought.sites, bought.force, bought.weights)
+    # The block is filled up with copies of what was bought: no force is computed for them.
+    filled = Snapshots(*(np.concatenate([a, np.repeat(a[-1:], block - count, 0)]) for a in arrays))
+    labels = label(estimators.TABLE[learner.estimator](), contest.closure, filled)
     cut = jax.tree.map(lambda a: np.asarray(a)[:count] if a.ndim else np.int32(count), labels)
-    return cut, held.forces
+    return cut, bought.forces
 
 
 def member_key(contest: Contest, member: int, purpose: int) -> Key:

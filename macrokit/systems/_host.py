@@ -1,7 +1,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -20,8 +19,8 @@ class HostSystem(AbstractSystem):
     Forces are sampled outside jit, one state at a time, by the same calls as for any system.
     """
 
-    compute: Callable[[np.ndarray, np.ndarray], np.ndarray] = eqx.field(static=True)
-    observe: Callable[[State], Float[Array, " observables"]] = eqx.field(static=True)
+    compute: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    observe: Callable[[State], Float[Array, " observables"]]
     num_sites: int
     num_channels: int = 1
 

@@ -124,7 +124,7 @@ class LiveFigure:
     def static(self) -> go.Figure:
         """A plain figure of what is shown now."""
         with self._lock:
-            return go.Figure(self.widget.to_dict())
+            return go.Figure(self.widget)
 
     def _assign(self, shown: Sequence[go.Scatter], new: Sequence[go.Scatter]) -> None:
         for old, trace in zip(shown, new, strict=True):

@@ -82,7 +82,9 @@ class Lab(Panel):
                 when = left_at.min()
                 sentences.append(f"{learner.name} left the known region at t = {when:.3g}")
             else:
-                errors = [float(relative_error(jnp.asarray(path), truth)) for path in z]
+                errors = [
+                    float(relative_error(jnp.asarray(path), jnp.asarray(truth))) for path in z
+                ]
                 sentences.append(f"{learner.name} {np.mean(errors):.2g}")
             gone = np.asarray(runs.times) >= left_at[:, None]
             lines[learner.name] = np.where(gone[..., None], np.nan, z)

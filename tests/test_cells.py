@@ -1,0 +1,127 @@
+"""A cell of a table: what it buys, what it records, and that a killed one resumes bit by bit."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from catalogue import benchmark
+
+import macrokit as mk
+from macrokit.experiments import Cell, run_cell
+from macrokit.experiments._cells import buy, summary
+
+CELL = Cell("lifted", 0.2, 2_000, steps=400, seeds=(0, 1), model="mlp", batch=32)
+KEYS = {
+    "system", "model", "estimator", "design", "loss", "fraction", "forces_training",
+    "forces_trajectories", "seeds", "errors", "error_mean", "error_median", "error_std", "seconds",
+}  # fmt: skip
+
+
+def without_seconds(run: dict) -> dict:
+    return {key: value for key, value in run.items() if key != "seconds"}
+
+
+@pytest.fixture(scope="module")
+def whole() -> dict:
+    """A run that nothing interrupted."""
+    return run_cell(benchmark(), CELL)
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.slow
+def test_the_record_of_a_cell(whole: dict) -> None:
+    assert whole.keys() >= KEYS
+    assert json.loads(json.dumps(whole)) == whole
+    expected = {
+        "system": "predator-prey",
+        "model": "mlp",
+        "estimator": "lifted",
+        "design": "without-replacement",
+        "loss": "L_{x,1/5}",
+        "fraction": 0.2,
+        "forces_training": 2_000,
+        "forces_trajectories": 8 * 3_000 * 100,
+        "seeds": [0, 1],
+    }
+    assert whole | expected == whole
+    errors = np.array(whole["errors"])
+    assert errors.shape == (2,)
+    assert errors[0] != errors[1]
+    assert ((errors > 1e-4) & (errors < 0.5)).all()
+    for key, number in (
+        ("mean", errors.mean()),
+        ("median", np.median(errors)),
+        ("std", errors.std()),
+    ):
+        assert whole[f"error_{key}"] == pytest.approx(number)
+    assert whole["seconds"] > 0
+
+
+@pytest.mark.slow
+def test_a_killed_cell_resumes_bit_by_bit(whole: dict, tmp_path: Path) -> None:
+    checkpoint, steps = tmp_path / "cell.checkpoint", []
+
+    def killing(step: int, of: int, seconds_left: float) -> None:
+        steps.append((step, of))
+        assert seconds_left >= 0
+        if step == 300:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run_cell(benchmark(), CELL, checkpoint=checkpoint, save_every=0, report=killing)
+    assert steps == [(100, 400), (200, 400), (300, 400)]
+    steps.clear()
+    paid = mk.hyperparameters(checkpoint)["seconds"]
+    resumed = run_cell(
+        benchmark(), CELL, checkpoint=checkpoint, report=lambda step, *_: steps.append(step)
+    )
+    assert steps == [300, 400]  # from the checkpoint at 200
+    assert without_seconds(resumed) == without_seconds(whole)
+    assert resumed["seconds"] >= round(paid, 2)
+
+
+@pytest.mark.slow
+def test_another_seed_is_another_run(whole: dict) -> None:
+    other = run_cell(benchmark(), dataclasses.replace(CELL, seeds=(0, 1)), seed=1)
+    assert other["seeds"] == [1, 2]
+    # A seed is a seed, wherever it stands in the ensemble.
+    assert other["errors"][0] == pytest.approx(whole["errors"][1], rel=1e-3)
+    assert other["errors"][1] not in whole["errors"]
+
+
+def test_what_a_seed_buys() -> None:
+    data = benchmark()
+    full = buy(data, dataclasses.replace(CELL, estimator="exact", fraction=1.0), 3)
+    part = buy(data, CELL, 3)
+    assert (len(full), full.forces) == (20, 2_000)
+    assert (len(part), part.forces) == (100, 2_000)
+    np.testing.assert_array_equal(part.x[:20], full.x)  # the same states, seen through fewer forces
+    assert (buy(data, CELL, 4).x != part.x).any()
+
+
+def test_the_published_way_to_buy() -> None:
+    data = benchmark()
+    bought = buy(data, dataclasses.replace(CELL, order="prefix", design="with-replacement"), 0)
+    np.testing.assert_array_equal(bought.x, data.training.x[0, :100])
+    assert bought.forces < 2_000 == bought.sites.size
+    long = buy(data, dataclasses.replace(CELL, order="prefix", forces=400 * 20), 0)
+    np.testing.assert_array_equal(long.x[301:], data.training.x[1, :99])
+
+
+def test_a_diverged_network_is_counted_and_not_left_out() -> None:
+    bought = [buy(benchmark(), CELL, 0)]
+    run = summary(benchmark(), CELL, bought, np.array([0.1, np.inf, 0.3]), 1.234)
+    assert run["errors"] == [0.1, None, 0.3]
+    assert (run["error_mean"], run["error_std"], run["diverged"]) == (None, None, 1)
+    assert run["error_median"] == pytest.approx(0.3)
+    assert json.loads(json.dumps(run, allow_nan=False)) == run
+
+
+def test_names_of_losses() -> None:
+    losses = [Cell("exact", 1.0, 1).loss, Cell("lifted", 1.0, 1).loss, CELL.loss]
+    assert losses == ["L_z", "L_x", "L_{x,1/5}"]
