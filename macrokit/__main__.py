@@ -12,7 +12,10 @@ from . import __version__, experiments
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, run, and turn bad input into one line on standard error."""
     parser = _parser()
-    chosen = parser.parse_args(arguments)
+    chosen, others = parser.parse_known_args(arguments)
+    if others and chosen.run is not _lab:
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
+    chosen.others = others
     try:
         return chosen.run(chosen)
     except ValueError as error:
@@ -34,8 +37,11 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--steps", type=int, default=experiments.STEPS, help="optimiser steps")
     demo.set_defaults(run=_demo)
 
-    lab = commands.add_parser("lab", help="open JupyterLab at the start page")
-    lab.add_argument("options", nargs=argparse.REMAINDER, help="passed on to jupyter lab")
+    lab = commands.add_parser(
+        "lab",
+        help="open JupyterLab at the start page",
+        epilog="Any other option is passed on to jupyter lab, for example --no-browser.",
+    )
     lab.set_defaults(run=_lab)
 
     reproduce = commands.add_parser(
@@ -69,7 +75,7 @@ def _lab(chosen: argparse.Namespace) -> int:
     root = notebooks.parent
     command = [sys.executable, "-m", "jupyter", "lab", f"--ServerApp.root_dir={root}"]
     command.append(f"--LabApp.default_url=/lab/tree/{page.relative_to(root)}")
-    return subprocess.run([*command, *chosen.options], check=False).returncode
+    return subprocess.run([*command, *chosen.others], check=False).returncode
 
 
 def _reproduce(chosen: argparse.Namespace) -> int:

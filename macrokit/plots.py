@@ -22,7 +22,7 @@ GREY = "#808080"
 # Okabe & Ito: vermilion, blue, green, purple, orange, sky.
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
-FORCES = "distinct forces bought (site forces)"
+FORCES = "forces bought (distinct site forces)"
 ERROR = "roll-out error (relative)"
 FIELD_ERROR = "|y − g|² / Var y (1)"
 TIME = "time (model units)"
@@ -60,13 +60,13 @@ def log_axis(title: str, labels: tuple[int, ...] = (1, 3)) -> dict[str, Any]:
     return {"type": "log", "title_text": title, "tickvals": values, "ticktext": text}
 
 
-def forces_axis(forces: Sequence[int]) -> dict[str, Any]:
+def forces_axis(forces: Sequence[int], title: str = FORCES) -> dict[str, Any]:
     """A logarithmic axis of forces, labelled at the budgets."""
     ticks = sorted(set(forces))
     ends = [np.log10(ticks[0] / 1.25), np.log10(ticks[-1] * 1.25)] if ticks else None
     return {
         "type": "log",
-        "title_text": FORCES,
+        "title_text": title,
         "tickvals": ticks,
         "ticktext": [_thousands(n) for n in ticks],
         "range": ends,
@@ -102,7 +102,7 @@ def observable_traces(
     """The truth, the names of its lines, and one trace for each prediction with all its members."""
     times, truth = np.asarray(times), np.asarray(observables)
     x, y = _joined(times, truth.T)
-    late = int(0.8 * len(times))
+    late = int(0.6 * len(times))
     above = np.where(truth[late] == truth[late].max(), 1, -1)  # names outside of the lines
     traces = [
         go.Scatter(x=x, y=y, name="truth", line={"color": GREY, "width": 8}, opacity=0.45),
@@ -220,7 +220,14 @@ def demo_figure(runs: Sequence[Mapping[str, Any]]) -> go.Figure:
     style(figure, height=340, title=title).update_layout(showlegend=False)
     figure.update_layout(margin={"l": 230, "r": 60})
     figure.update_xaxes(log_axis(f"{ERROR}: dots are seeds, bars their mean; left is better"))
-    return figure.update_yaxes(autorange="reversed", showgrid=False, tickfont={"size": 16})
+    shown = [error for run in runs for error in run["errors"] if error is not None]
+    if shown:
+        # At least a decade, so that a difference of a few per cent does not look like a victory.
+        low, high = np.log10(min(shown)), np.log10(max(shown))
+        room = max(1 - (high - low), 0.2) / 2
+        figure.update_xaxes(range=[low - room, high + room])
+    below, above = len(runs) - 0.5, -0.7
+    return figure.update_yaxes(range=[below, above], showgrid=False, tickfont={"size": 16})
 
 
 def recorded_figure(

@@ -63,7 +63,8 @@ def test_the_variance_is_the_textbooks(name: str, number: int) -> None:
 
 
 def test_distinct_sites_with_replacement() -> None:
-    sites, _ = redraws("with-replacement", 5)
+    sites, weights = redraws("with-replacement", 5)
+    np.testing.assert_allclose(weights, SITES / 5, rtol=1e-6)
     ordered = np.sort(sites, axis=1)
     distinct = 1 + (ordered[:, 1:] != ordered[:, :-1]).sum(axis=1)
     expected = SITES * (1 - (1 - 1 / SITES) ** 5)

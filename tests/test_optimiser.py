@@ -147,6 +147,15 @@ def test_members_draw_their_own_batches() -> None:
     assert (after.model.place[0] != after.model.place[1]).all()
 
 
+def test_every_step_draws_a_batch_of_its_own() -> None:
+    state = eqx.tree_at(lambda s: s.schedule, begin(), mk.Cosine(0.0, 50))  # nothing moves
+    losses = []
+    for _ in range(6):
+        state, loss = advance(pull, state, TARGET, 1)
+        losses.append(float(loss))
+    assert len(set(losses)) == 6
+
+
 def test_what_a_slider_moves_does_not_retrace() -> None:
     state, _ = advance(pull, begin(members=2), TARGET, 2)
     before = len(TRACES)

@@ -53,3 +53,15 @@ def test_readme_quotes_the_record():
             if run["loss"] == loss:
                 measured.setdefault(run["forces_training"], []).append(entry(run))
     assert quoted == measured
+
+
+def test_readme_quotes_the_closures():
+    record = json.loads((ROOT / "notebooks/results/predator-prey-closures-full.json").read_text())
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    measured: dict[str, list[dict]] = {}
+    for run in record["runs"]:
+        measured.setdefault(run["closure"], []).append(run)
+    for runs in measured.values():
+        defects = ", ".join(f"{run['lift_defect']:.2g}" for run in runs)
+        errors = ", ".join(f"{run['error_mean']:.1e}".replace("e-0", "e-") for run in runs)
+        assert f"| {defects} | {errors} |" in readme

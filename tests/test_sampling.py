@@ -33,6 +33,16 @@ def test_forces_are_bought_on_the_drawn_sites(system: str, design: str) -> None:
     np.testing.assert_allclose(bought.weights, 3)
 
 
+def test_partial_forces_never_ask_for_all_of_them() -> None:
+    class Dear(Ring):
+        def force(self, x: jax.Array) -> jax.Array:
+            raise AssertionError("all forces were computed")
+
+    x = states(RING, 3)
+    bought = mk.sample(Dear(), x, fraction=0.5, key=KEY)
+    np.testing.assert_allclose(bought.force, mk.sample(RING, x, fraction=0.5, key=KEY).force)
+
+
 def test_snapshots_draw_their_sites_independently() -> None:
     sites = np.asarray(mk.sample(RING, states(RING, 200), fraction=0.25, key=KEY).sites)
     assert len(np.unique(np.sort(sites, axis=1), axis=0)) > 100

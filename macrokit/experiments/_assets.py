@@ -38,6 +38,8 @@ def example_snapshots(name: str = "predator-prey") -> tuple[Snapshots, Snapshots
 
     600 snapshots with the force on all 100 sites, and 3,000 with the force on 20 sites each.
     """
+    if name not in _LEARNED:
+        raise ValueError(f"Snapshots ship for {sorted(_LEARNED)}, but not for {name!r}.")
     a = load_arrays(_FOLDER / f"{name}-snapshots.npz")
     x = a["x"].astype(np.float32)[..., None]
     sites = a["sites"].astype(np.int32)

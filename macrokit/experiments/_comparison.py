@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import equinox as eqx
@@ -116,36 +117,42 @@ def compare(
       recompiled.
     """
     current = open_comparison(contest) if comparison is None else comparison
-    judge = Judge(contest)
-    # Judged once and dropped: it is compiled here, and the end of a round does not stall.
-    _scores(judge, contest, current)
-    pace: float | None = None
+    # What judges is compiled while the first chunk is, so that the end of a round does not stall.
+    pool = ThreadPoolExecutor(1)
+    judging = pool.submit(_judge, contest, current, jax.config.jax_enable_x64)
+    pool.shutdown(wait=False)
+    pace = float("inf")
     total = len(contest.budgets) * contest.steps
     while current.round < len(contest.budgets):
         end = (current.round + 1) * contest.steps
         while int(current.states[0].step) < end:
             begun = time.perf_counter()
             chunk = min(every, end - int(current.states[0].step))
-            if pace is not None:
+            if pace < float("inf"):
                 chunk = max(1, int(min(chunk, seconds / pace)))
             peak = contest.learning_rate if learning_rate is None else learning_rate()
             current, loss = _train_all(contest, current, peak, chunk)
-            now = time.perf_counter() - begun
+            now = (time.perf_counter() - begun) / chunk
             # The first chunk is compilation; later ones are averaged.
-            pace = (
-                now / chunk
-                if pace is None or pace > 3 * now / chunk
-                else (0.7 * pace + 0.3 * now / chunk)
-            )
+            pace = now if pace > 3 * now else 0.7 * pace + 0.3 * now
+            judging.result()
             step = int(current.states[0].step)
             if step < end:
                 left = pace * (total - step)
                 yield ComparisonProgress(current, step / total, left, loss, False)
-        scores = _scores(judge, contest, current)
+        scores = _scores(judging.result(), contest, current)
         current = dataclasses.replace(current, scores=current.scores + scores)
         current = _next_round(contest, current)
         step = int(current.states[0].step)
         yield ComparisonProgress(current, step / total, pace * (total - step), loss, True)
+
+
+def _judge(contest: Contest, current: Comparison, double: bool) -> Judge:
+    """A judge who has judged once, and is compiled."""
+    with jax.enable_x64(double):  # belongs to a thread, so it is handed on
+        judge = Judge(contest)
+        _scores(judge, contest, current)
+    return judge
 
 
 def _scores(judge: Judge, contest: Contest, current: Comparison) -> tuple[Score, ...]:

@@ -124,9 +124,9 @@ class Comparison(Panel):
         self.rate.observe(self._rate_moved, names="value")
 
     def _buttons(self) -> None:
-        self.start_button = button("Start", "Buy forces and learn from them", self._start)
+        self.start_button = button("Start", "Buy forces and learn from them", self.start)
         self.stop_button = button("Stop", "Stop; the models stay usable", self.run.stop)
-        self.resume_button = button("Resume", "Go on where it stopped", self._start)
+        self.resume_button = button("Resume", "Go on where it stopped", self.start)
         self.reset_button = button("Reset", "Stop and forget what was learned", self.reset)
         self.files = row(
             self._writer("Save models", "Write the models as trained so far", self.save_models),
@@ -155,10 +155,6 @@ class Comparison(Panel):
 
     # --- events -------------------------------------------------------------------------------
 
-    def _start(self) -> None:
-        self._apply()
-        self.run.start()
-
     def reset(self) -> None:
         """Stop, wait, forget what was learned, and take the settings of the sliders."""
         self.run.reset()
@@ -180,9 +176,10 @@ class Comparison(Panel):
         """The contest's settings as the sliders stand."""
         first = self._first
         scale = self.budget.value / first.budgets[-1]
-        *others, last = (
-            dataclasses.replace(learner, width=self.width.value) for learner in first.learners
-        )
+        learners = first.learners
+        if self.width.value != learners[-1].width:
+            learners = [dataclasses.replace(one, width=self.width.value) for one in learners]
+        *others, last = learners
         if self.fraction.value != last.fraction:
             words = _WORDS.get(self.fraction.value, f"{self.fraction.value:g}")
             name = f"{words} of the forces"
@@ -201,23 +198,27 @@ class Comparison(Panel):
         }
         return [name for name, yes in differs.items() if yes]
 
-    def _apply(self) -> None:
-        if self.run.state == "ready" and self._pending():
+    def _apply(self) -> str:
+        """Take over what the sliders say; returns what speaks against it."""
+        try:
             self.run.change(**self._chosen())
-            self.live.rename([learner.name for learner in self.run.contest.learners])
-            self.live.show_budgets(self.run.contest.budgets)
+        except ValueError as error:
+            return str(error)
+        self.live.rename([learner.name for learner in self.run.contest.learners])
+        self.live.show_budgets(self.run.contest.budgets)
+        return ""
 
     # --- what is shown ------------------------------------------------------------------------
 
     def _refresh(self) -> None:
         run = self.run
-        if run.state == "ready":
-            self._apply()
-        waiting = self._pending()
-        self.note.value = status_text(
-            f"Moved: {', '.join(waiting)}. It holds after Reset and Start." if waiting else ""
-        )
-        self.start_button.disabled = run.state != "ready"
+        waiting, problem = self._pending(), ""
+        if waiting and run.state == "ready":
+            problem = self._apply()
+        elif waiting:
+            problem = f"Moved: {', '.join(waiting)}. It holds after Reset and Start."
+        self.note.value = status_text(problem, "bad" if run.state == "ready" else "plain")
+        self.start_button.disabled = run.state != "ready" or bool(problem)
         self.stop_button.disabled = run.state != "running"
         self.resume_button.disabled = run.state not in ("stopped", "failed")
         self.reset_button.disabled = run.state == "ready"

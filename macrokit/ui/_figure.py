@@ -11,11 +11,9 @@ from plotly.subplots import make_subplots
 from .. import plots
 
 _HEIGHT = 400
-_WAITING = [-4, 0]  # powers of ten
-_SPACE = 0.13
-# In the lower left of the error against forces, where no point comes.
-_LEGEND = {"orientation": "v", "xanchor": "left", "y": 0.01, "yanchor": "bottom"}
-_TITLES = ("predictions from the start above", "unseen starts", "held-out states")
+_SPACE = 0.16
+_TITLES = ("this start", "unseen starts", "held-out states")
+_FORCES = "forces bought (sites)"
 
 
 class LiveFigure:
@@ -43,8 +41,8 @@ class LiveFigure:
         self.widget.update_layout(
             uirevision="kept", autosize=True, margin={"t": 30, "b": 50, "l": 60, "r": 10}
         )
-        left = (1 + _SPACE) / 2 if observables and learners else 0
-        self.widget.update_layout(legend=_LEGEND | {"x": left + 0.01})
+        # The lines of text above it have the colours; a legend would hide points.
+        self.widget.update_layout(showlegend=False, font_size=12).update_annotations(font_size=13)
         if observables:
             self._add_observables()
         if learners:
@@ -69,15 +67,7 @@ class LiveFigure:
             small = self.observables and cell == self._field
             axis = plots.log_axis(title, (1,) if small else (1, 3))
             self.widget.update_yaxes(axis, row=cell[0], col=cell[1])
-        if self.observables:  # the lines over time carry the legend
-            for trace in self._scores:
-                trace.showlegend = False
-        self._empty()
-
-    def _empty(self) -> None:
-        """Axes that wait for their first points."""
-        for row, col in (self._error, self._field):
-            self.widget.update_yaxes(range=_WAITING, row=row, col=col)
+            self.widget.update_yaxes(range=_range(some), row=cell[0], col=cell[1])
 
     def _add(self, trace: go.Scatter, cell: tuple[int, int]) -> go.Scatter:
         self.widget.add_trace(trace, row=cell[0], col=cell[1])
@@ -101,16 +91,14 @@ class LiveFigure:
         left, right = plots.score_traces(scores, self.learners)
         with self._lock, self.widget.batch_update():
             self._assign(self._scores, left + right)
-            for row, col in (self._error, self._field):
-                self.widget.update_yaxes(autorange=True, row=row, col=col)
-            if not scores:
-                self._empty()
+            for (row, col), traces in ((self._error, left), (self._field, right)):
+                self.widget.update_yaxes(range=_range(traces), row=row, col=col)
 
     def show_budgets(self, budgets: Sequence[int]) -> None:
         """Label the axes of forces at these budgets."""
         with self._lock, self.widget.batch_update():
             for row, col in (self._error, self._field):
-                self.widget.update_xaxes(plots.forces_axis(budgets), row=row, col=col)
+                self.widget.update_xaxes(plots.forces_axis(budgets, _FORCES), row=row, col=col)
 
     def rename(self, learners: Sequence[str]) -> None:
         """Other names for the same learners."""
@@ -124,11 +112,31 @@ class LiveFigure:
     def static(self) -> go.Figure:
         """A plain figure of what is shown now."""
         with self._lock:
-            return go.Figure(self.widget)
+            figure = go.Figure(self.widget)
+        named = set()
+        for trace in figure.data:
+            if trace.name in named:
+                trace.showlegend = False
+            elif trace.showlegend is not False:
+                named.add(trace.name)
+        legend = {"orientation": "h", "x": 0, "y": 1.08, "yanchor": "bottom"}
+        return figure.update_layout(showlegend=True, legend=legend, margin_t=70)
 
     def _assign(self, shown: Sequence[go.Scatter], new: Sequence[go.Scatter]) -> None:
         for old, trace in zip(shown, new, strict=True):
             old.update(x=trace.x, y=trace.y)
+            if trace.mode == "text":
+                old.textposition = trace.textposition
+
+
+def _range(traces: Sequence[go.Scatter]) -> list[float]:
+    """In powers of ten: room for all points, and at least a decade."""
+    points = np.array([y for trace in traces for y in trace.y if y is not None], float)
+    if not points.size:
+        return [-4, 0]
+    low, high = np.log10(points.min()), np.log10(points.max())
+    room = max(1 - (high - low), 0.2) / 2
+    return [low - room, high + room]
 
 
 def _grid(observables: bool, learners: bool) -> go.Figure:

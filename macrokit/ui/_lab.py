@@ -8,11 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import plotly.graph_objects as go
 
-from .. import experiments, relative_error
+from .. import experiments, plots, relative_error
+from . import _sentences
 from ._comparison import Comparison
-from ._display import RIGHT, Panel, column, row, status_text
+from ._display import RIGHT, Panel, column, row, status_html
 from ._figure import LiveFigure
 from ._simulator import Simulator
+
+_TRUTH = f'<span style="color:{plots.GREY}">▬</span> truth'
 
 
 class Lab(Panel):
@@ -67,10 +70,8 @@ class Lab(Panel):
     def _predict(self) -> dict[str, np.ndarray]:
         """Learner → observables (members, times, k) from the simulator's start."""
         comparison, contest = self.run.comparison, self.run.contest
-        if comparison is None:
-            self.verdict.value = status_text(
-                "Nothing is learned yet: the thick lines are the truth."
-            )
+        if self.run.progress is None:
+            self.verdict.value = status_html(f"This start: {_TRUTH} (nothing is learned yet)")
             return {}
         runs, truth = self.simulator.trajectories, self.simulator.observables
         start = _encode(contest.closure, runs.x[0, 0])[None]
@@ -79,23 +80,15 @@ class Lab(Panel):
             z, left_at = experiments.predict(comparison.models(number), start, runs.times)
             z, left_at = z[:, 0, :, : truth.shape[1]], left_at[:, 0]
             if np.isfinite(left_at).any():
-                when = left_at.min()
-                sentences.append(f"{learner.name} left the known region at t = {when:.3g}")
+                outcome = f"left the known region at t = {left_at.min():.3g}"
             else:
-                errors = [
-                    float(relative_error(jnp.asarray(path), jnp.asarray(truth))) for path in z
-                ]
-                sentences.append(f"{learner.name} {np.mean(errors):.2g}")
+                errors = [relative_error(jnp.asarray(path), jnp.asarray(truth)) for path in z]
+                outcome = f"<b>{np.mean(errors):.2g}</b>"
+            sentences.append(f"{_sentences.bullet(number, learner.name)} {outcome}")
             gone = np.asarray(runs.times) >= left_at[:, None]
             lines[learner.name] = np.where(gone[..., None], np.nan, z)
-        altered = (
-            " The learners know only the parameters they were trained with."
-            if self.simulator.altered
-            else ""
-        )
-        self.verdict.value = status_text(
-            f"Error from this start: {' · '.join(sentences)}.{altered}"
-        )
+        altered = " (learned with other parameters!)" if self.simulator.altered else ""
+        self.verdict.value = status_html(f"This start: {_TRUTH} {' '.join(sentences)}{altered}")
         return lines
 
 

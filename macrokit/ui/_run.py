@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Callable, Generator
 
 from .. import experiments
+from ._memory import give_back
 from ._worker import Worker
 
 # Between two looks at the Stop button: optimiser steps of each learner, and seconds.
@@ -85,16 +86,22 @@ class Run:
         return self._worker.wait(timeout)
 
     def change(self, **settings: object) -> None:
-        """Other settings of the contest; only before the start, or after a reset."""
+        """Other settings of the contest; only before the start, or after a reset.
+
+        Raises `ValueError`, and changes nothing, when the contest cannot be held with them.
+        """
         if self.comparison is not None or self._worker.running:
             raise ValueError("The contest has begun. Reset it before you change it.")
-        self.contest = dataclasses.replace(self.contest, **settings)
+        contest = dataclasses.replace(self.contest, **settings)
+        contest.check()
+        self.contest = contest
 
     def _items(self) -> Generator[None]:
         if self.comparison is None:
             self.phase = "buying the first forces"
             yield
             self.comparison = experiments.open_comparison(self.contest)
+            give_back()
         self.phase = "compiling"
         yield
         for progress in experiments.compare(
@@ -104,6 +111,8 @@ class Run:
             seconds=SECONDS,
             learning_rate=lambda: self.learning_rate,
         ):
+            if self.progress is None or progress.round_finished:
+                give_back()  # what was compiled since
             self.comparison, self.progress, self.phase = progress.comparison, progress, ""
             yield
 

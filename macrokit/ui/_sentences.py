@@ -43,19 +43,22 @@ def status(run: Run) -> str:
 def headline(run: Run) -> str:
     """The errors at the end of the latest round, and how many forces the last learner needed for
     the first one's error; as HTML."""
+    learners, tail = run.contest.learners, ""
     if not run.scores:
-        return "Unseen starts: the points come at the end of each round."
-    learners = run.contest.learners
+        names = " ".join(bullet(n, learner.name) for n, learner in enumerate(learners))
+        return f"Unseen starts: {names} (points come at the end of each round)"
     latest = run.scores[-len(learners) :]
-    parts = [
-        f'<span style="color:{colour}">●</span> {html.escape(score.learner)} <b>{error(score)}</b>'
-        for colour, score in zip(plots.COLOURS, latest, strict=False)
-    ]
-    first, last = learners[0].name, learners[-1].name
-    forces = forces_for(run.scores, last, float(latest[0].error.mean()))
-    tail = f" {html.escape(last)} was as good with <b>{forces}</b>." if forces else ""
-    tail = tail if first != last else ""
-    return f"Unseen starts, {latest[0].forces:,} forces each: {' '.join(parts)}.{tail}"
+    parts = [f"{bullet(n, score.learner)} <b>{error(score)}</b>" for n, score in enumerate(latest)]
+    if len(learners) > 1:
+        forces = forces_for(run.scores, learners[-1].name, float(latest[0].error.mean()))
+        tail = f" ({error(latest[0])} with <b>{forces}</b>)" if forces else ""
+    return f"Unseen starts, {latest[0].forces:,} forces each: {' '.join(parts)}{tail}"
+
+
+def bullet(number: int, name: str) -> str:
+    """The name of learner `number`, with its colour in the figure; as HTML."""
+    colour = plots.COLOURS[number % len(plots.COLOURS)]
+    return f'<span style="color:{colour}">●</span> {html.escape(name)}'
 
 
 def error(score: experiments.Score) -> str:

@@ -1,0 +1,205 @@
+"""The panel as a person meets it: JupyterLab in a real browser, the notebook's own cells."""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOK = ROOT / "notebooks" / "01_predator_prey.ipynb"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next((path for path in map(shutil.which, BROWSERS) if path), None)
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+# Errors on the console that are not ours: a part of the text, and why it is there.
+ALLOWED = {"Failed to load resource: net::ERR_": "the Binder badge, where there is no network"}
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason=f"none of {', '.join(BROWSERS)} is on the PATH"),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Notebook 01 up to the cell that shows the panel."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    last = next(
+        number
+        for number, cell in enumerate(notebook.cells)
+        if cell.cell_type == "code" and cell.source.splitlines()[-1:] == ["lab"]
+    )
+    del notebook.cells[last + 1 :]
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, tmp_path / "lab.ipynb")
+    return tmp_path
+
+
+@pytest.fixture
+def address(folder: Path) -> Iterator[str]:
+    """JupyterLab on a free port, with settings of its own; gone in the end, whatever happens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    token = secrets.token_hex(16)
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PYTEST_CURRENT_TEST", "MACROKIT_HEADLESS", "MACROKIT_FAST")
+    }
+    environment |= {
+        # At the fast size it would be over before anyone could press Stop.
+        "MACROKIT_SIZE": "default",
+        "JUPYTER_TOKEN": token,
+        "JUPYTER_CONFIG_DIR": str(folder / ".config"),
+        "JUPYTER_DATA_DIR": str(folder / ".data"),
+        "IPYTHONDIR": str(folder / ".ipython"),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }
+    options = {
+        "ServerApp.port": port,
+        "ServerApp.port_retries": 0,
+        "ServerApp.open_browser": False,
+        "ServerApp.allow_root": True,
+        "ServerApp.root_dir": folder,
+        "LabApp.expose_app_in_browser": True,
+        "LabApp.news_url": None,
+    }
+    command = [sys.executable, "-m", "jupyterlab"]
+    command += [f"--{name}={value}" for name, value in options.items()]
+    log = (folder / "server.log").open("wb")
+    server = subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
+    )
+    try:
+        yield f"http://127.0.0.1:{port}/lab/tree/lab.ipynb?token={token}"
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)  # it takes its kernel with it
+        try:
+            server.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+        log.close()
+
+
+def wait_for_server(address: str, seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            urllib.request.urlopen(address, timeout=5).close()
+            return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
+
+
+class Person:
+    """Looks at the panel and presses its buttons."""
+
+    def __init__(self, page: object):
+        self.page = page
+        self.errors: list[str] = []
+        page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def run_all_cells(self, address: str) -> None:
+        self.page.goto(address)
+        widget = "window.jupyterapp?.shell.currentWidget"
+        self.page.wait_for_function(f"{widget}?.sessionContext?.session?.kernel", timeout=60_000)
+        self.page.evaluate("window.jupyterapp.shell.collapseLeft()")
+        self.page.evaluate("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
+
+    def press(self, name: str) -> None:
+        self.page.locator(f"button.widget-button:text-is('{name}'):enabled").click()
+
+    def until_it_says(self, start: str, seconds: float = 60) -> float:
+        """Wait for a status line that starts like this; returns how long it took."""
+        begun = time.monotonic()
+        self.page.wait_for_function(
+            """start => [...document.querySelectorAll('[role=status]')].some(
+                   line => line.textContent.startsWith(start))""",
+            arg=start,
+            timeout=1000 * seconds,
+        )
+        return time.monotonic() - begun
+
+    def percent(self) -> int:
+        text = self.page.locator(".widget-label", has_text="round ").inner_text()
+        return int(text.partition("·")[2].partition("%")[0])
+
+    def picture(self) -> str:
+        return self.page.locator("img.widget-image").first.get_attribute("src")
+
+    def nudge(self, slider: str) -> float:
+        """Move a slider by the keyboard; returns how long the new picture took."""
+        row = self.page.locator(".widget-slider", has_text=slider)
+        number, before = row.locator(".widget-readout").inner_text(), self.picture()
+        row.locator(".noUi-handle").focus()
+        begun = time.monotonic()
+        self.page.keyboard.press("ArrowRight")
+        self.page.wait_for_function(
+            "old => document.querySelector('img.widget-image').src !== old", arg=before
+        )
+        taken = time.monotonic() - begun
+        assert row.locator(".widget-readout").inner_text() != number
+        return taken
+
+
+def test_start_move_stop_resume(
+    address: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    measured = {}
+    wait_for_server(address)
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        person = Person(page)
+        try:
+            begun = time.monotonic()
+            person.run_all_cells(address)
+            page.wait_for_selector("button:text-is('Start'):enabled", timeout=90_000)
+            page.wait_for_selector(".js-plotly-plot .scatterlayer path", timeout=30_000)
+            measured["first live plot"] = time.monotonic() - begun
+
+            person.press("Start")
+            measured["start to training"] = person.until_it_says("Running: each learner", 120)
+            person.until_it_says("This start: ▬ truth ●")
+            measured["slider to picture"] = min(person.nudge("growth r") for _ in range(3))
+
+            person.press("Stop")
+            measured["stop"] = person.until_it_says("Stopped")
+            assert measured["stop"] < 2
+            stopped = person.percent()
+
+            person.press("Resume")
+            person.until_it_says("Running: each learner")
+            page.wait_for_function(
+                """before => [...document.querySelectorAll('.widget-label')].some(line =>
+                       parseInt((/· (\\d+) %/.exec(line.textContent) || [0, 0])[1]) > before)""",
+                arg=stopped,
+                timeout=60_000,
+            )
+            person.press("Stop")
+            person.until_it_says("Stopped")
+            assert person.percent() > stopped
+        finally:
+            page.screenshot(path=folder / "panel.png")
+            browser.close()
+    with capsys.disabled():
+        print("", *(f"{name} {seconds:.2f} s" for name, seconds in measured.items()), sep="  ")
+    unknown = [e for e in person.errors if not any(known in e for known in ALLOWED)]
+    assert unknown == []

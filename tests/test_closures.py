@@ -1,0 +1,89 @@
+"""Recipes of closures: what each asks for."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from catalogue import benchmark
+
+import macrokit as mk
+from macrokit._closure import Identity
+from macrokit.experiments import _closures
+from macrokit.experiments._closures import RECIPES, Recipe, make_closure
+
+
+@pytest.fixture(scope="module")
+def states() -> jax.Array:
+    return mk.spread(benchmark().training, 300, key=jax.random.key(0))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_followed(name: str, states, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {}
+
+    def fit_closure(closure, given, **settings):
+        asked.update(settings, closure=closure, states=given)
+        return closure
+
+    monkeypatch.setattr(_closures, "fit_closure", fit_closure)
+    recipe = RECIPES[name]
+    phi = make_closure(recipe, benchmark().system, states, seed=3, progress=False)
+    assert asked["closure"] is phi
+    assert asked["states"] is states
+    loss = asked["loss"]
+    assert (loss.condition, loss.lift, loss.frozen) == (
+        recipe.condition, recipe.lift, recipe.frozen
+    )  # fmt: skip
+    assert loss.orthonormal == recipe.linear == isinstance(phi.encoder.head, Identity)
+    same = ("steps", "learning_rate", "constant")
+    assert [asked[key] for key in same] == [getattr(recipe, key) for key in same]
+    assert phi.encode(states[0]).shape == (4,)
+    standardised = np.abs(np.asarray(phi.decoder.state_centre)).max() > 0
+    assert standardised == recipe.standardise
+
+
+def test_the_papers_recipe_is_the_released_codes() -> None:
+    expected = Recipe(
+        linear=False,
+        learned=2,
+        condition=1e-6,
+        standardise=False,
+        steps=10 * 480_000 // 256,
+        learning_rate=1e-4,
+        constant=True,
+    )
+    assert RECIPES["paper"] == expected
+
+
+@pytest.mark.slow
+def test_the_principal_recipe_trains_the_decoder_alone(states) -> None:
+    recipe = dataclasses.replace(RECIPES["principal"], steps=60)
+    data = benchmark()
+    before, after = (
+        make_closure(dataclasses.replace(recipe, steps=steps), data.system, states, seed=0)
+        for steps in (0, 60)
+    )
+    np.testing.assert_allclose(after.encoder.weight, before.encoder.weight, atol=1e-6)
+
+    def error(phi: mk.Closure) -> float:
+        decoded = jax.jit(jax.vmap(lambda x: phi.decode(phi.encode(x))))(states)
+        return float(((decoded - states[..., 0]) ** 2).mean() / states.var(axis=0).mean())
+
+    assert error(after) < 0.75 * error(before)
+
+
+def test_another_closure_of_the_same_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, made = benchmark(), []
+    short = dataclasses.replace(RECIPES["principal"], steps=0)
+    monkeypatch.setitem(RECIPES, "principal", short)
+    monkeypatch.setattr("macrokit.experiments._data._CLOSURE_STATES", 300)
+    assert data.with_closure("shipped") is data
+    for seed in (0, 1):
+        other = data.with_closure("principal", seed)
+        assert other.with_closure("principal", seed) is other
+        assert other.training is data.training
+        made.append(other.closure.encoder.weight)
+        back = other.with_closure("shipped").closure
+        np.testing.assert_array_equal(back.encoder.weight, data.closure.encoder.weight)
+    assert (made[0] != made[1]).any()

@@ -1,0 +1,190 @@
+"""`reproduce`: what is recorded, what is resumed, and what is forgotten."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import pytest
+from catalogue import benchmark
+from test_cells import CELL, KEYS, without_seconds
+
+import macrokit as mk
+from macrokit.experiments import EXPERIMENTS, Experiment, _reproduce, read_results, reproduce
+
+# Real cells, the smaller of which only differ in the batches they draw.
+CELLS = (CELL, dataclasses.replace(CELL, seeds=(2, 3)), dataclasses.replace(CELL, seeds=(4, 5)))
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A place for records, and an experiment called tiny."""
+    tiny = Experiment("predator-prey", CELLS, trajectories=8, test_trajectories=4)
+    for protocol, size in [("fair", "small"), ("fair", "full"), ("published", "small")]:
+        monkeypatch.setitem(EXPERIMENTS, ("tiny", protocol, size), tiny)
+    monkeypatch.setitem(_reproduce._BENCHMARKS, "predator-prey", lambda *_: benchmark())
+    monkeypatch.setattr(_reproduce, "results_folder", lambda: tmp_path)
+    return tmp_path
+
+
+class Machine:
+    """Runs cells in no time, notes which, and may be killed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        self.ran, self.kill_at = [], None
+        monkeypatch.setattr(_reproduce, "run_cell", self)
+
+    def __call__(self, data, cell, *, checkpoint, report) -> dict:
+        if self.kill_at == cell.seeds[0]:
+            checkpoint.write_text("half a run")
+            raise KeyboardInterrupt
+        self.ran.append((cell.seeds[0], checkpoint.exists()))
+        report(cell.steps, cell.steps, 0.0)
+        return {"seeds": list(cell.seeds), "seconds": 1.5, "trajectories": len(data.training)}
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    return Machine(monkeypatch)
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_record(folder: Path, machine: Machine) -> None:
+    path = reproduce("tiny")
+    record = json.loads(path.read_text())
+    assert record.keys() == {"command", "versions", "device", "seconds", "runs"}
+    assert record["command"] == "macrokit reproduce tiny"
+    assert record["versions"].keys() >= {"macrokit", "jax", "equinox", "optax", "diffrax", "numpy"}
+    assert record["versions"]["macrokit"] == mk.__version__
+    assert f"{len(os.sched_getaffinity(0))} cores" in record["device"]
+    assert record["seconds"] == 4.5
+    assert [run["seeds"] for run in record["runs"]] == [[0, 1], [2, 3], [4, 5]]
+    assert files(folder) == {"tiny-small.json"}  # nothing else is left
+    assert read_results("tiny-small") == record
+
+
+@pytest.mark.parametrize(
+    ("settings", "file", "command"),
+    [
+        ({}, "tiny-small", "macrokit reproduce tiny"),
+        ({"full": True}, "tiny-full", "macrokit reproduce tiny --full"),
+        (
+            {"protocol": "published"},
+            "tiny-published-small",
+            "macrokit reproduce tiny --protocol published",
+        ),
+    ],
+)
+def test_names(folder: Path, machine: Machine, settings: dict, file: str, command: str) -> None:
+    path = reproduce("tiny", **settings)
+    assert path == folder / f"{file}.json"
+    assert json.loads(path.read_text())["command"] == command
+
+
+def kill(machine: Machine, seed: int) -> None:
+    machine.kill_at = seed
+    with pytest.raises(KeyboardInterrupt):
+        reproduce("tiny")
+    machine.kill_at = None
+
+
+def test_finished_cells_are_not_run_again(folder: Path, machine: Machine) -> None:
+    kill(machine, 2)
+    assert machine.ran == [(0, False)]
+    assert not (folder / "tiny-small.json").exists()
+    kill(machine, 4)
+    assert machine.ran == [(0, False), (2, True)]  # from its checkpoint
+    reproduce("tiny")
+    assert machine.ran == [(0, False), (2, True), (4, True)]
+    assert files(folder) == {"tiny-small.json"}
+
+
+def test_fresh_starts_anew(folder: Path, machine: Machine) -> None:
+    kill(machine, 4)
+    machine.ran.clear()
+    reproduce("tiny", fresh=True)
+    assert machine.ran == [(0, False), (2, False), (4, False)]
+
+
+def test_a_record_is_not_resumed(folder: Path, machine: Machine) -> None:
+    for _ in range(2):
+        reproduce("tiny")
+    assert [seed for seed, _ in machine.ran] == [0, 2, 4] * 2
+
+
+def test_another_experiment_does_not_resume_this_one(
+    folder: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill(machine, 4)
+    machine.ran.clear()
+    longer = tuple(dataclasses.replace(cell, steps=500) for cell in CELLS)
+    changed = Experiment("predator-prey", longer, trajectories=8, test_trajectories=4)
+    monkeypatch.setitem(EXPERIMENTS, ("tiny", "fair", "small"), changed)
+    reproduce("tiny")
+    assert machine.ran == [(0, False), (2, False), (4, False)]
+
+
+@pytest.mark.slow
+def test_real_cells(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed in the middle of the second and resumed: the record of a run that was not."""
+    cells = CELLS[:2]
+    tiny = Experiment("predator-prey", cells, trajectories=8, test_trajectories=4)
+    monkeypatch.setitem(EXPERIMENTS, ("tiny", "fair", "small"), tiny)
+    whole = json.loads(reproduce("tiny").read_text())
+
+    real, steps = _reproduce.run_cell, []
+
+    def killing(data, cell, *, checkpoint, report) -> dict:
+        def watched(step: int, *rest) -> None:
+            steps.append(step)
+            if cell == cells[1] and step == 300:
+                raise KeyboardInterrupt
+            report(step, *rest)
+
+        return real(data, cell, checkpoint=checkpoint, report=watched, save_every=0)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_reproduce, "run_cell", killing)
+        with pytest.raises(KeyboardInterrupt):
+            reproduce("tiny")
+    assert steps == [100, 200, 300, 400, 100, 200, 300]
+    resumed = json.loads(reproduce("tiny").read_text())
+    for ours, theirs in zip(resumed["runs"], whole["runs"], strict=True):
+        assert without_seconds(ours) == without_seconds(theirs)
+        assert ours.keys() >= KEYS
+
+
+def test_unknown_names(folder: Path) -> None:
+    message = r"No experiment 'lorenz' with protocol 'fair'\. Experiments: \[.*'predator-prey'"
+    with pytest.raises(ValueError, match=message):
+        reproduce("lorenz")
+    with pytest.raises(
+        ValueError, match=r"protocol 'unfair'\. .* protocols: \['fair', 'published'\]"
+    ):
+        reproduce("tiny", protocol="unfair")
+    with pytest.raises(ValueError, match=r"No record lorenz\.json\. Make it with `macrokit reprod"):
+        read_results("lorenz")
+
+
+def test_the_contract_of_the_experiments() -> None:
+    """Fixed seeds, equal steps and forces for both losses at each budget."""
+    cells = EXPERIMENTS["predator-prey", "fair", "full"].cells
+    for full, part in zip(cells[::2], cells[1::2], strict=True):
+        assert (full.loss, part.loss) == ("L_z", "L_{x,1/5}")
+        assert (full.forces, full.steps, full.seeds) == (part.forces, part.steps, part.seeds)
+        assert full.seeds == tuple(range(8))
+        assert full.steps == (20_000 if full.forces <= 300_000 else 50_000)
+    assert {60_000, 300_000, 2_400_000} <= {cell.forces for cell in cells}
+
+
+def test_the_published_protocol_is_the_released_codes() -> None:
+    full, part, *_ = EXPERIMENTS["predator-prey", "published", "full"].cells
+    for cell, snapshots in (full, 600), (part, 3_000):
+        assert (cell.order, cell.optimiser, cell.scaling) == ("prefix", "adamw-amsgrad", "affine")
+        assert (cell.learning_rate, cell.batch, cell.closure) == (5e-3, 256, "paper")
+        assert cell.steps == 2_000 * -(-snapshots // 256)
+        assert cell.seeds == (0, 1, 2)
+    assert part.design == "with-replacement"
