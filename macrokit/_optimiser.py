@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
@@ -160,7 +161,7 @@ def advance(
 
     with ThreadPoolExecutor(groups) as pool:
         states, losses = zip(*pool.map(train, parts), strict=True)
-    return _join_members(states), jnp.concatenate(losses)
+    return _join_members(states), _concatenate(losses)
 
 
 def _groups(members: int) -> int:
@@ -177,7 +178,19 @@ def _groups(members: int) -> int:
 
 
 def _take(tree: Any, chosen: slice) -> Any:
-    return jax.tree.map(lambda a: a[chosen] if eqx.is_array(a) else a, tree)
+    return jax.tree.map(lambda a: _by_numpy(lambda a: a[chosen], a) if eqx.is_array(a) else a, tree)
+
+
+def _by_numpy(change: Callable, *arrays: Array) -> Array:
+    """`change` of arrays on a CPU; by JAX it would be compiled for every shape."""
+    if jnp.issubdtype(arrays[0].dtype, jax.dtypes.prng_key):
+        datas = [jax.random.key_data(a) for a in arrays]
+        return jax.random.wrap_key_data(_by_numpy(change, *datas))
+    return jax.device_put(change(*map(np.asarray, arrays)))
+
+
+def _concatenate(arrays: Sequence[Array]) -> Array:
+    return _by_numpy(lambda *a: np.concatenate(a), *arrays)
 
 
 def _take_members(state: TrainingState, chosen: slice) -> TrainingState:
@@ -187,7 +200,7 @@ def _take_members(state: TrainingState, chosen: slice) -> TrainingState:
 
 def _join_members(states: Sequence[TrainingState]) -> TrainingState:
     def joined(*arrays: Any) -> Any:
-        return jnp.concatenate(arrays) if eqx.is_array(arrays[0]) else arrays[0]
+        return _concatenate(arrays) if eqx.is_array(arrays[0]) else arrays[0]
 
     own = [(s.model, s.moments, s.key) for s in states]
     return eqx.tree_at(lambda s: (s.model, s.moments, s.key), states[0], jax.tree.map(joined, *own))

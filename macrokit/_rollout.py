@@ -154,9 +154,14 @@ class TestSet(eqx.Module):
     observables: Float[Array, "trajectories times observables"]
 
     def __init__(self, closure: Closure, trajectories: Trajectories):
-        self.start = jax.vmap(closure.encode)(trajectories.x[:, 0])
+        self.start, self.observables = _encode(closure, trajectories.x)
         self.times = trajectories.times
-        self.observables = jax.lax.map(jax.vmap(closure.observable), trajectories.x)
+
+
+@eqx.filter_jit
+def _encode(closure: Closure, x: Array) -> tuple[Array, Array]:
+    observables = jax.lax.map(jax.vmap(closure.observable), x)
+    return jax.vmap(closure.encode)(x[:, 0]), observables
 
 
 @eqx.filter_jit

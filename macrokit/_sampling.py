@@ -1,8 +1,9 @@
 """Choose snapshots and sites, and buy forces: the data that training sees."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
@@ -77,9 +78,8 @@ class Snapshots(eqx.Module):
         check_finite(force, "force", sites)
         # Integer states, such as spins, would make the forces integers too.
         x = x if np.issubdtype(x.dtype, np.floating) else x.astype(float)
-        self.x, self.sites = jnp.asarray(x), jnp.asarray(sites, jnp.int32)
-        self.force = jnp.asarray(force, self.x.dtype)
-        self.weights = jnp.asarray(weights, self.x.dtype)
+        self.x, self.sites = _put(x), _put(sites, np.int32)
+        self.force, self.weights = _put(force, self.x.dtype), _put(weights, self.x.dtype)
 
     def __len__(self) -> int:
         return self.x.shape[0]
@@ -116,7 +116,7 @@ def spread(
     """
     runs, times = trajectories.x.shape[:2]
     run, time = spread_indices(runs, times, count, key=key)
-    return trajectories.x[run, time]
+    return _put(np.asarray(trajectories.x)[run, time])
 
 
 def spread_indices(
@@ -169,7 +169,7 @@ def sample(
         )
     design = WithoutReplacement() if design is None else design
     number = max(1, round(fraction * system.num_sites))
-    x = jnp.asarray(x)
+    x = _put(x)
     expected = (system.num_sites, system.num_channels)
     if x.ndim != 3 or x.shape[1:] != expected:
         raise ValueError(
@@ -177,11 +177,18 @@ def sample(
             f"{expected[1]}), but got {x.shape}."
         )
     if number == system.num_sites and isinstance(design, WithoutReplacement):
-        sites = jnp.broadcast_to(jnp.arange(number, dtype=jnp.int32), (len(x), number))
-        weights = jnp.ones((len(x), number), x.dtype)
+        sites = _put(np.broadcast_to(np.arange(number, dtype=np.int32), (len(x), number)))
+        weights = _put(np.ones((len(x), number), x.dtype))
     else:
         sites, weights = _draw(system, design, x, number, jax.random.split(key, len(x)))
     return Snapshots(x, sites, _forces(system, x, sites), weights)
+
+
+def _put(a: AnyArray, dtype: Any = None) -> Array:
+    """As `jnp.asarray`, which compiles a program for every new shape; this does not."""
+    if isinstance(a, jax.Array) and dtype in (None, a.dtype):
+        return a
+    return jax.device_put(np.asarray(a, dtype))
 
 
 def _forces(system: AbstractSystem, x: Array, sites: Array) -> AnyArray:

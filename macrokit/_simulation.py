@@ -94,7 +94,7 @@ def simulate(
     else:
         x = _integrate(system, starts, dt, frames, every, method)
         evaluations = len(starts) * steps * _STABILITY[method][1]
-    finite = np.asarray(jnp.isfinite(x).all(axis=(2, 3)))
+    finite = np.isfinite(np.asarray(x)).all(axis=(2, 3))
     if not finite.all():
         run, frame = np.argwhere(~finite)[0]
         raise ValueError(

@@ -1,3 +1,5 @@
+import math
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -19,7 +21,7 @@ def label(estimator: AbstractEstimator, closure: Closure, snapshots: Snapshots) 
     """
     total = snapshots.x.shape[1]
     estimator.check(int(snapshots.distinct.min()), total)
-    size, expected = snapshots.x[0].size, closure.encoder.weight.shape[1]
+    size, expected = math.prod(snapshots.x.shape[1:]), closure.encoder.weight.shape[1]
     if size != expected:
         raise ValueError(
             f"The closure encodes states of {expected} numbers, but these snapshots have "

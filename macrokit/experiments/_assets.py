@@ -90,7 +90,7 @@ def _blank(system: AbstractSystem, learned: int) -> Closure:
     shapes = eqx.filter_eval_shape(build, jax.random.key(0))
     return jax.tree.map(
         lambda leaf: (
-            jnp.asarray(np.zeros(leaf.shape, leaf.dtype))
+            jax.device_put(np.zeros(leaf.shape, leaf.dtype))
             if isinstance(leaf, jax.ShapeDtypeStruct)
             else leaf
         ),

@@ -19,7 +19,7 @@ import numpy as np
 from .. import macro
 from .._optimiser import Cosine, TrainingState, start
 from .._rollout import MacroModel, standardisation
-from .._training import Direction, iterate, member, stack
+from .._training import Direction, iterate, stack
 from .._types import Keys
 from ..estimators import Labels
 from ._contest import Contest, Judge, Score, buy, hold, member_key
@@ -71,9 +71,9 @@ def open_comparison(contest: Contest) -> Comparison:
             jnp.stack([member_key(contest, m, purpose) for m in range(contest.members)])
             for purpose in (1, 2)
         ]
-        fields = _new_fields(learner.model, bought.z.shape[-1], learner.width, keys[0])
+        fields = _new_fields(learner.model, bought[0].z.shape[-1], learner.width, keys[0])
         scaling = macro.SCALINGS[learner.scaling]
-        statistics = [standardisation(member(bought, m)) for m in range(contest.members)]
+        statistics = [standardisation(own) for own in bought]
         models = MacroModel(fields, stack([scaling(*numbers) for numbers in statistics]))
         schedule = Cosine(contest.learning_rate, contest.steps)
         states.append(start(models, schedule, key=keys[1], members=contest.members))
@@ -85,7 +85,9 @@ def open_comparison(contest: Contest) -> Comparison:
 
 def _new_fields(name: str, dim: int, width: int, keys: Keys) -> macro.AbstractMacro:
     drawn = _draw_fields(name, dim, width, keys)
-    shapes = eqx.filter_eval_shape(lambda key: macro.TABLE[name](dim, width, key=key), keys[0])
+    shapes = eqx.filter_eval_shape(
+        lambda key: macro.TABLE[name](dim, width, key=key), jax.random.key(0)
+    )
     return eqx.combine(drawn, eqx.filter(shapes, _is_shape, inverse=True))
 
 

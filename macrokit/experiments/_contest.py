@@ -4,7 +4,6 @@ import dataclasses
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -113,26 +112,27 @@ class Score:
     field_error: Float[np.ndarray, "members d"]
 
 
-def buy(contest: Contest, learner: Learner, before: int, budget: int) -> tuple[Labels, int]:
+def buy(contest: Contest, learner: Learner, before: int, budget: int) -> tuple[list[Labels], int]:
     """What each member buys between two budgets, labelled, and the number of new forces of each."""
     bought = [_buy(contest, learner, m, before, budget) for m in range(contest.members)]
     labels, costs = zip(*bought, strict=True)
-    return jax.tree.map(lambda *a: jnp.asarray(np.stack(a)), *labels), max(costs)
+    return list(labels), max(costs)
 
 
-def hold(held: Labels | None, new: Labels, rows: int) -> Labels:
-    """`new` behind what is `held`, in arrays with room for `rows` snapshots."""
-    begin = 0 if held is None else int(held.count[0])
+def hold(held: Labels | None, new: list[Labels], rows: int) -> Labels:
+    """`new` of each member behind what is `held`, in arrays with room for `rows` snapshots."""
+    begin = 0 if held is None else int(np.asarray(held.count)[0])
 
-    def put(name: str) -> Array:
-        more = np.asarray(getattr(new, name))
+    def put(name: str) -> np.ndarray:
+        more = np.stack([getattr(own, name) for own in new])
         whole = np.zeros((len(more), rows, *more.shape[2:]), more.dtype)
         if held is not None:
             whole = np.array(getattr(held, name))
         whole[:, begin : begin + more.shape[1]] = more
-        return jnp.asarray(whole)
+        return whole
 
-    return Labels(*(put(name) for name in ("z", "S", "b", "c")), new.count + begin)
+    counts = np.array([begin + own.count for own in new], np.int32)
+    return Labels(*jax.device_put([*map(put, ("z", "S", "b", "c")), counts]))
 
 
 def _buy(
@@ -164,7 +164,7 @@ def _buy_block(
     count = len(x)
     design = designs.TABLE[learner.design]()
     bought = sample(contest.system, x, fraction=learner.fraction, design=design, key=key)
-    arrays = (bought.x, bought.sites, bought.force, bought.weights)
+    arrays = map(np.asarray, (bought.x, bought.sites, bought.force, bought.weights))
     # The block is filled up with copies of what was bought: no force is computed for them.
     filled = Snapshots(*(np.concatenate([a, np.repeat(a[-1:], block - count, 0)]) for a in arrays))
     labels = label(estimators.TABLE[learner.estimator](), contest.closure, filled)
@@ -184,8 +184,8 @@ def predict(
     # In blocks of one size: for one start or many it is compiled once.
     count = len(starts)
     filled = np.concatenate([starts, np.repeat(starts[-1:], -count % _BLOCK, axis=0)])
-    blocks = [jnp.asarray(block) for block in np.split(filled, len(filled) // _BLOCK)]
-    parts = [_rollouts(models, block, jnp.asarray(times)) for block in blocks]
+    times, *blocks = jax.device_put([times, *np.split(filled, len(filled) // _BLOCK)])
+    parts = [_rollouts(models, block, times) for block in blocks]
     z, left_at = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
     return z[:, :count], left_at[:, :count]
 
