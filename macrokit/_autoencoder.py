@@ -13,7 +13,7 @@ import tqdm
 from jaxtyping import Array, Float
 
 from ._closure import Closure, Identity, orthonormalise
-from ._optimiser import Cosine, start
+from ._optimiser import Cosine, release_memory, start
 from ._training import Progress, iterate
 from ._types import AnyArray, Key
 
@@ -157,4 +157,5 @@ def fit_closure(
         for report in train_closure(closure, states, **settings, key=key):
             closure = report.closure
             bar.update(report.progress.step - bar.n)
+    release_memory()
     return closure

@@ -1,5 +1,6 @@
 """One optimiser loop for everything that is trained: a state that is a value, and `advance`."""
 
+import ctypes
 import functools
 import os
 from collections.abc import Callable, Sequence
@@ -184,8 +185,8 @@ def _take(tree: Any, chosen: slice) -> Any:
 def _by_numpy(change: Callable, *arrays: Array) -> Array:
     """`change` of arrays on a CPU; by JAX it would be compiled for every shape."""
     if jnp.issubdtype(arrays[0].dtype, jax.dtypes.prng_key):
-        datas = [jax.random.key_data(a) for a in arrays]
-        return jax.random.wrap_key_data(_by_numpy(change, *datas))
+        data = _by_numpy(change, *map(jax.random.key_data, arrays))
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(arrays[0]))
     return jax.device_put(change(*map(np.asarray, arrays)))
 
 
@@ -204,3 +205,14 @@ def _join_members(states: Sequence[TrainingState]) -> TrainingState:
 
     own = [(s.model, s.moments, s.key) for s in states]
     return eqx.tree_at(lambda s: (s.model, s.moments, s.key), states[0], jax.tree.map(joined, *own))
+
+
+def release_memory() -> None:
+    """Give back to the system what compilation has freed.
+
+    glibc keeps it otherwise, some 200 MB a training step compiled, and a small server (Binder
+    promises 1 GB) runs out. Elsewhere than under glibc nothing happens.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)

@@ -4,16 +4,13 @@ Lines have Okabe and Ito's colours and fields the cividis map, which colour-blin
 apart; the paper is transparent and the ink a grey that reads on light and dark pages.
 """
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float, Int
-from PIL import Image
 from plotly.basedatatypes import BaseFigure
-from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
 from ._types import AnyArray
@@ -60,6 +57,14 @@ def log_axis(title: str, labels: tuple[int, ...] = (1, 3)) -> dict[str, Any]:
     return {"type": "log", "title_text": title, "tickvals": values, "ticktext": text}
 
 
+def log_range(values: Sequence[float]) -> list[float]:
+    """The range of a logarithmic axis: room for all, and at least a decade, so that a difference
+    of a few per cent does not look like a victory."""
+    low, high = np.log10([min(values), max(values)]) if values else (-4, 0)
+    room = max(1 - (high - low), 0.2) / 2
+    return [low - room, high + room]
+
+
 def forces_axis(forces: Sequence[int], title: str = FORCES) -> dict[str, Any]:
     """A logarithmic axis of forces, labelled at the budgets."""
     ticks = sorted(set(forces))
@@ -79,10 +84,7 @@ def field_figure(
     v: Float[AnyArray, "times nodes"],
 ) -> go.Figure:
     """Prey and predator in space and time, one colour scale for both."""
-    titles = ["prey u", "predator v"]
-    figure = make_subplots(
-        cols=2, shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.05
-    )
+    figure = make_subplots(cols=2, shared_yaxes=True, subplot_titles=["prey u", "predator v"])
     for column, field in enumerate((np.asarray(u), np.asarray(v)), start=1):
         heat = go.Heatmap(x=np.asarray(times), z=field.T, coloraxis="coloraxis")
         figure.add_trace(heat, row=1, col=column)
@@ -157,22 +159,11 @@ def score_traces(
             points = [float(e) for v in values for e in v if np.isfinite(e)]
             means = [float(v.mean()) if np.isfinite(v).all() else None for v in values]
             group = {"name": name, "legendgroup": name}
-            dots = {"color": colour, "size": 6, "opacity": 0.6}
-            line = {"color": colour, "width": 3}
-            traces.append(
-                go.Scatter(x=x, y=points, mode="markers", marker=dots, showlegend=False, **group)
-            )
-            traces.append(
-                go.Scatter(
-                    x=forces,
-                    y=means,
-                    mode="lines+markers",
-                    line=line,
-                    marker={"size": 10},
-                    showlegend=traces is left,
-                    **group,
-                )
-            )
+            dots = {"mode": "markers", "marker": {"color": colour, "size": 6, "opacity": 0.6}}
+            line = {"mode": "lines+markers", "line": {"color": colour, "width": 3}}
+            line |= {"marker": {"size": 10}, "showlegend": traces is left}
+            traces.append(go.Scatter(x=x, y=points, showlegend=False, **dots, **group))
+            traces.append(go.Scatter(x=forces, y=means, **line, **group))
     return left, right
 
 
@@ -212,8 +203,7 @@ def demo_figure(runs: Sequence[Mapping[str, Any]]) -> go.Figure:
                 mode="markers+text",
                 textposition="top center",
                 textfont={"color": colour, "size": 20},
-                marker={"color": colour, "size": 22, "symbol": "line-ns", "line_width": 5}
-                | {"line": {"color": colour, "width": 5}},
+                marker={"size": 22, "symbol": "line-ns", "line": {"color": colour, "width": 5}},
             )
     forces, seeds = runs[0]["forces_training"], len(runs[0]["errors"])
     title = f"{forces:,} forces each, the same steps, {seeds} seeds: error on unseen starts"
@@ -221,11 +211,7 @@ def demo_figure(runs: Sequence[Mapping[str, Any]]) -> go.Figure:
     figure.update_layout(margin={"l": 230, "r": 60})
     figure.update_xaxes(log_axis(f"{ERROR}: dots are seeds, bars their mean; left is better"))
     shown = [error for run in runs for error in run["errors"] if error is not None]
-    if shown:
-        # At least a decade, so that a difference of a few per cent does not look like a victory.
-        low, high = np.log10(min(shown)), np.log10(max(shown))
-        room = max(1 - (high - low), 0.2) / 2
-        figure.update_xaxes(range=[low - room, high + room])
+    figure.update_xaxes(range=log_range(shown))
     below, above = len(runs) - 0.5, -0.7
     return figure.update_yaxes(range=[below, above], showgrid=False, tickfont={"size": 16})
 
@@ -270,31 +256,6 @@ def sites_figure(
     title = f"{len(sites)} of {2 * len(u)} forces bought in this snapshot"
     style(figure, height=380, title=title)
     return figure.update_xaxes(title_text="node (index)").update_yaxes(title_text="density (1)")
-
-
-def field_png(
-    field: Float[AnyArray, "rows columns"],
-    *,
-    low: float = 0.0,
-    high: float = 1.0,
-    size: tuple[int, int] = (360, 120),
-) -> bytes:
-    """A field as a PNG in cividis, row 0 at the bottom, scaled to `size` (width, height)."""
-    span = (np.asarray(field, np.float64)[::-1] - low) / (high - low)
-    level = np.clip(np.round(255 * span), 0, 255).astype(np.uint8)
-    image = Image.fromarray(level).resize(size, Image.Resampling.NEAREST)
-    image.putpalette(_CIVIDIS.tobytes())
-    stream = io.BytesIO()
-    image.save(stream, format="PNG", compress_level=1)
-    return stream.getvalue()
-
-
-def _cividis() -> np.ndarray:
-    colours = sample_colorscale("Cividis", np.linspace(0, 1, 256).tolist(), colortype="tuple")
-    return np.round(255 * np.array(colours)).astype(np.uint8)
-
-
-_CIVIDIS = _cividis()
 
 
 def _joined(x: np.ndarray, lines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

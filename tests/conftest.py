@@ -29,3 +29,9 @@ def double() -> Iterator[None]:
     """Float64. Whatever the test needs must be built inside the test."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a notebook: the run has its worker thread."""
+    monkeypatch.setattr("macrokit.ui._worker.headless", lambda: False)

@@ -82,6 +82,7 @@ def test_another_closure_of_the_same_data(monkeypatch: pytest.MonkeyPatch) -> No
     for seed in (0, 1):
         other = data.with_closure("principal", seed)
         assert other.with_closure("principal", seed) is other
+        assert other.with_closure("principal", seed + 1) is not other
         assert other.training is data.training
         made.append(other.closure.encoder.weight)
         back = other.with_closure("shipped").closure

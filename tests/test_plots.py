@@ -1,12 +1,10 @@
 """Figures from arrays: what is drawn, that it has titles and units, that it reads on any page."""
 
-import io
 from types import SimpleNamespace
 
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from PIL import Image
 
 from macrokit import plots
 
@@ -136,16 +134,6 @@ def test_recorded_draws_published_values_dotted() -> None:
     assert (here.line.dash, published.line.dash) == ("solid", "dot")
     assert list(published.y) == [1e-2]
     assert list(published.error_y.array) == [1e-3]
-
-
-def test_field_png_has_row_zero_at_the_bottom() -> None:
-    field = np.zeros((4, 6))
-    field[0] = 1  # the bottom row
-    image = Image.open(io.BytesIO(plots.field_png(field, size=(60, 40)))).convert("RGB")
-    assert image.size == (60, 40)
-    low, high = image.getpixel((30, 5)), image.getpixel((30, 35))
-    assert high[0] > 240 > 60 > low[0]  # cividis runs from blue to yellow
-    assert high[2] < 100 < low[2] + 30
 
 
 def contrast(a: str, b: str) -> float:

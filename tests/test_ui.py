@@ -1,13 +1,12 @@
 """Panels without a browser: buttons by `.click()`, sliders by `.value`.
 
-Under pytest a run works inline; `threads` makes it use its worker thread, as in a notebook.
+Under pytest a run works inline; `threads` (conftest.py) makes it use its worker thread.
 """
 
 import csv
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import equinox as eqx
 import ipywidgets
@@ -15,10 +14,11 @@ import jax
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from panels import Compilations, lines, said, widgets_in
 
 import macrokit as mk
 from macrokit import ui
-from macrokit.ui import _run, _sentences, _worker
+from macrokit.ui import _run
 
 BUDGETS = (1_000, 2_000)
 FULL, PART = "all forces", "a fifth of the forces"
@@ -52,12 +52,6 @@ def finished(contest: mk.experiments.Contest) -> ui.Lab:
     return lab
 
 
-@pytest.fixture
-def threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a notebook: the run has its worker thread."""
-    monkeypatch.setattr(_worker, "headless", lambda: False)
-
-
 class Gate:
     """Lets a run do one chunk of 5 steps, and hold there until it is opened."""
 
@@ -88,27 +82,6 @@ def press_and_hold(panel: ui.Comparison, gate: Gate) -> None:
     assert gate.reached.wait(60), panel.status.value
 
 
-@pytest.mark.parametrize(
-    ("variables", "expected"),
-    [
-        ({}, False),
-        ({"MACROKIT_HEADLESS": "1"}, True),
-        ({"MACROKIT_HEADLESS": "0"}, False),
-        ({"PYTEST_CURRENT_TEST": "nbmake's kernel inherits it"}, True),
-    ],
-)
-def test_headless_is_a_matter_of_two_variables(monkeypatch, variables, expected: bool) -> None:
-    for name in ("MACROKIT_HEADLESS", "PYTEST_CURRENT_TEST"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert _worker.headless() is expected
-
-
-def said(widget: ipywidgets.HTML) -> str:
-    return widget.value.partition(">")[2].removesuffix("</div>")
-
-
 def leaves(tree: object) -> list[np.ndarray]:
     return [np.asarray(leaf) for leaf in jax.tree.leaves(eqx.filter(tree, eqx.is_inexact_array))]
 
@@ -120,16 +93,6 @@ def same_outcome(a: ui.Run, b: ui.Run) -> None:
     for index in range(2):
         for one, other in zip(leaves(a.models(index)), leaves(b.models(index)), strict=True):
             np.testing.assert_array_equal(one, other)
-
-
-def lines(figure: go.Figure, name: str) -> list[go.Scatter]:
-    return [trace for trace in figure.data if trace.name == name]
-
-
-def widgets_in(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
-    yield widget
-    for child in getattr(widget, "children", ()):
-        yield from widgets_in(child)
 
 
 # --- construction --------------------------------------------------------------------------------
@@ -348,48 +311,7 @@ def test_the_learning_rate_holds_at_once_and_recompiles_nothing(
     assert not np.array_equal(lab.run.scores[-1].error, finished.run.scores[-1].error)
 
 
-# --- simulator -----------------------------------------------------------------------------------
-
-
-def test_a_moved_slider_simulates_and_recompiles_nothing(contest) -> None:
-    panel = ui.Simulator(contest.system)
-    first, picture = panel.observables, panel._images["predator v"].value
-    before = Compilations.count
-    for name, value in {"growth": 2, "diffusion": 3, "amplitude": 0.1, "level": 0.45}.items():
-        panel.sliders[name].value = value
-    assert Compilations.count == before
-    assert panel._images["predator v"].value != picture
-    assert float(panel.system.growth) == 2
-    expected = mk.simulate(
-        mk.systems.PredatorPrey(growth=2, diffusion=3),
-        contest.system.start(0.1, 0.45)[None],
-        duration=30,
-        step=0.01,
-        every=10,
-    )
-    np.testing.assert_allclose(panel.trajectories.x, expected.x, atol=1e-5)
-    truth = lines(panel.figure(), "truth")[0]
-    np.testing.assert_array_equal(truth.y[:301], panel.observables[:, 0])
-    panel.reset_button.click()
-    np.testing.assert_array_equal(panel.observables, first)
-
-
-def test_an_unstable_slider_says_so_and_keeps_the_picture(contest) -> None:
-    panel = ui.Simulator(contest.system)
-    before = panel.observables
-    panel.sliders["diffusion"].value = 80
-    assert "unstable for rk4" in said(panel.status)
-    assert "Shown is the last good run" in said(panel.status)
-    assert panel.observables is before
-    panel.sliders["diffusion"].value = 2
-    assert said(panel.status) == "Simulated to T = 30 in 3,000 steps."
-    assert panel.observables is not before
-
-
-def test_a_system_without_a_scene_is_a_clear_error(contest) -> None:
-    line = mk.systems.HostSystem(lambda x, s: x[s], lambda x: x[0], num_sites=3)
-    with pytest.raises(ValueError, match=r"knows .*PredatorPrey.* not HostSystem"):
-        ui.Simulator(line)
+# --- predictions from the simulator's start ------------------------------------------------------
 
 
 def test_a_moved_start_predicts_anew(contest) -> None:
@@ -455,70 +377,3 @@ def test_nothing_to_save_is_said(contest, tmp_path) -> None:
     assert said(panel.status) == "There is no model yet. Press Start first."
     panel.files.children[2].click()
     assert "no scores yet" in said(panel.status)
-
-
-# --- pieces --------------------------------------------------------------------------------------
-
-
-def score(learner: str, forces: int, error: float) -> mk.experiments.Score:
-    return mk.experiments.Score(learner, forces, 0, 0.0, np.array([error]), np.ones((1, 4)))
-
-
-@pytest.mark.parametrize(
-    ("errors", "target", "expected"),
-    [
-        ((0.1, 0.01), 0.05, "about 3,700"),  # 3000 · 2^(log 2 / log 10)
-        ((0.1, 0.01), 0.2, "3,000 or fewer"),
-        ((0.1, 0.01), 0.001, ""),
-        ((np.inf, 0.01), 0.05, "about 6,000"),
-        ((0.1,), 0.2, ""),
-    ],
-)
-def test_forces_for_an_error_are_read_off_the_line(errors, target: float, expected: str) -> None:
-    scores = tuple(score(PART, 3000 * 2**i, error) for i, error in enumerate(errors))
-    assert _sentences.forces_for(scores, PART, target) == expected
-
-
-def test_the_screen_is_not_flooded(threads: None) -> None:
-    shown, ended = [], []
-    worker = ui.Worker(lambda: shown.append(time.monotonic()), ended.append)
-
-    def items() -> Iterator[int]:
-        for item in range(500):
-            time.sleep(0.001)
-            yield item
-
-    assert worker.start(items)
-    assert not worker.start(items)
-    assert worker.wait(30)
-    assert ended == [None]
-    assert np.diff(shown).min() >= 0.2
-
-
-def test_a_slow_screen_takes_a_third_of_the_time(threads: None) -> None:
-    drawn: list[float] = []
-    worker = ui.Worker(lambda: (drawn.append(time.monotonic()), time.sleep(0.2)), lambda _: None)
-
-    def items() -> Iterator[int]:
-        until = time.monotonic() + 1.5
-        while time.monotonic() < until:
-            yield 0
-
-    worker.start(items)
-    worker.wait(30)
-    assert np.diff(drawn).min() >= 0.6
-
-
-class Compilations:
-    """How many programs XLA has compiled."""
-
-    count = 0
-
-
-def _listen(event: str, *_: object, **__: object) -> None:
-    if event == "/jax/core/compile/backend_compile_duration":
-        Compilations.count += 1
-
-
-listen: Callable = jax.monitoring.register_event_duration_secs_listener
-listen(_listen)

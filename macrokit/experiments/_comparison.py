@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import macro
-from .._optimiser import Cosine, TrainingState, start
+from .._optimiser import Cosine, TrainingState, release_memory, start
 from .._rollout import MacroModel, standardisation
 from .._training import Direction, iterate, stack
 from .._types import Keys
@@ -49,8 +49,8 @@ class Comparison:
 @dataclasses.dataclass(frozen=True)
 class ComparisonProgress:
     """One report. - `comparison`: pass it back to resume. - `done`: share of all steps, 0 … 1.
-    - `seconds_left`: estimate. - `loss`: mean training loss per learner since its last report (of
-    different estimators: never to be put on one axis)."""
+    - `seconds_left`: estimate, ∞ as long as there is none. - `loss`: mean training loss per learner
+    since its last report (of different estimators: never to be put on one axis)."""
 
     comparison: Comparison
     done: float
@@ -123,7 +123,7 @@ def compare(
     pool = ThreadPoolExecutor(1)
     judging = pool.submit(_judge, contest, current, jax.config.jax_enable_x64)
     pool.shutdown(wait=False)
-    pace = float("inf")
+    judge, pace = None, float("inf")
     total = len(contest.budgets) * contest.steps
     while current.round < len(contest.budgets):
         end = (current.round + 1) * contest.steps
@@ -135,9 +135,9 @@ def compare(
             peak = contest.learning_rate if learning_rate is None else learning_rate()
             current, loss = _train_all(contest, current, peak, chunk)
             now = (time.perf_counter() - begun) / chunk
-            # The first chunk is compilation; later ones are averaged.
-            pace = now if pace > 3 * now else 0.7 * pace + 0.3 * now
-            judging.result()
+            if judge is not None:  # the first chunk is compilation and tells nothing of the others
+                pace = now if pace > 3 * now else 0.7 * pace + 0.3 * now
+            judge = judging.result()
             step = int(current.states[0].step)
             if step < end:
                 left = pace * (total - step)
@@ -145,8 +145,10 @@ def compare(
         scores = _scores(judging.result(), contest, current)
         current = dataclasses.replace(current, scores=current.scores + scores)
         current = _next_round(contest, current)
+        release_memory()
         step = int(current.states[0].step)
-        yield ComparisonProgress(current, step / total, pace * (total - step), loss, True)
+        left = pace * (total - step) if step < total else 0.0
+        yield ComparisonProgress(current, step / total, left, loss, True)
 
 
 def _judge(contest: Contest, current: Comparison, double: bool) -> Judge:

@@ -130,13 +130,7 @@ class LiveFigure:
 
 
 def _range(traces: Sequence[go.Scatter]) -> list[float]:
-    """In powers of ten: room for all points, and at least a decade."""
-    points = np.array([y for trace in traces for y in trace.y if y is not None], float)
-    if not points.size:
-        return [-4, 0]
-    low, high = np.log10(points.min()), np.log10(points.max())
-    room = max(1 - (high - low), 0.2) / 2
-    return [low - room, high + room]
+    return plots.log_range([y for trace in traces for y in trace.y if y is not None])
 
 
 def _grid(observables: bool, learners: bool) -> go.Figure:

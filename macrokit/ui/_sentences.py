@@ -15,7 +15,7 @@ def progress(run: Run) -> str:
     if run.comparison is None:
         return f"{rounds} rounds, up to {run.contest.budgets[-1]:,} forces each"
     number = min(run.comparison.round + 1, rounds)
-    known = run.progress is not None and run.state != "finished"
+    known = run.progress is not None and 0 < run.progress.seconds_left < np.inf
     left = f" · {duration(run.progress.seconds_left)} left" if known else ""
     return f"round {number} of {rounds} · {100 * run.done:.0f} %{left}"
 

@@ -12,9 +12,10 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Array
 
-from .. import Trajectories, plots, simulate, systems
+from .. import Trajectories, simulate, systems
 from ._display import LEFT, RIGHT, Panel, button, column, control, row, status_text
 from ._figure import LiveFigure
+from ._picture import field_png
 from ._scenes import scene
 
 _IMAGE = (300, 120)
@@ -119,7 +120,9 @@ class Simulator(Panel):
         try:
             self.simulate()
         except ValueError as error:
-            self.status.value = status_text(f"{error} Shown is the last good run.", "bad")
+            self.status.value = status_text(
+                f"{error} Shown is the last good run; move the slider back.", "bad"
+            )
         else:
             self.status.value = status_text(self._sentence())
 
@@ -131,7 +134,7 @@ class Simulator(Panel):
         low, high = self._scene.span
         fields = self._scene.fields(self.system, np.asarray(self.trajectories.x[0]))
         for name, field in fields.items():
-            png = plots.field_png(field.T, low=low, high=high, size=_IMAGE)
+            png = field_png(field.T, low=low, high=high, size=_IMAGE)
             if name in self._images:
                 self._images[name].value = png
             else:
@@ -148,7 +151,7 @@ class Simulator(Panel):
         ]
         low, high = self._scene.span
         ramp = np.tile(np.linspace(low, high, 128)[:, None], (1, 2))
-        scale = _picture(plots.field_png(ramp, low=low, high=high, size=(14, _IMAGE[1])), "14px")
+        scale = _picture(field_png(ramp, low=low, high=high, size=(14, _IMAGE[1])), "14px")
         labels = [widgets.HTML(text) for text in (f"{high:g}", "density", f"{low:g}")]
         ends = column(*labels, height=f"{_IMAGE[1]}px", justify_content="space-between")
         bar = row(scale, ends, grid_gap="0 4px")

@@ -1,0 +1,79 @@
+"""The worker that runs off the main thread, and the sentences about a run."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import macrokit as mk
+from macrokit import ui
+from macrokit.ui import _sentences, _worker
+
+PART = "a fifth of the forces"
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, False),
+        ({"MACROKIT_HEADLESS": "1"}, True),
+        ({"MACROKIT_HEADLESS": "0"}, False),
+        ({"PYTEST_CURRENT_TEST": "nbmake's kernel inherits it"}, True),
+    ],
+)
+def test_headless_is_a_matter_of_two_variables(monkeypatch, variables, expected: bool) -> None:
+    for name in ("MACROKIT_HEADLESS", "PYTEST_CURRENT_TEST"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert _worker.headless() is expected
+
+
+def score(learner: str, forces: int, error: float) -> mk.experiments.Score:
+    return mk.experiments.Score(learner, forces, 0, 0.0, np.array([error]), np.ones((1, 4)))
+
+
+@pytest.mark.parametrize(
+    ("errors", "target", "expected"),
+    [
+        ((0.1, 0.01), 0.05, "about 3,700"),  # 3000 · 2^(log 2 / log 10)
+        ((0.1, 0.01), 0.2, "3,000 or fewer"),
+        ((0.1, 0.01), 0.001, ""),
+        ((np.inf, 0.01), 0.05, "about 6,000"),
+        ((0.1,), 0.2, ""),
+    ],
+)
+def test_forces_for_an_error_are_read_off_the_line(errors, target: float, expected: str) -> None:
+    scores = tuple(score(PART, 3000 * 2**i, error) for i, error in enumerate(errors))
+    assert _sentences.forces_for(scores, PART, target) == expected
+
+
+def test_the_screen_is_not_flooded(threads: None) -> None:
+    shown, ended = [], []
+    worker = ui.Worker(lambda: shown.append(time.monotonic()), ended.append)
+
+    def items() -> Iterator[int]:
+        for item in range(500):
+            time.sleep(0.001)
+            yield item
+
+    assert worker.start(items)
+    assert not worker.start(items)
+    assert worker.wait(30)
+    assert ended == [None]
+    assert np.diff(shown).min() >= 0.2
+
+
+def test_a_slow_screen_takes_a_third_of_the_time(threads: None) -> None:
+    drawn: list[float] = []
+    worker = ui.Worker(lambda: (drawn.append(time.monotonic()), time.sleep(0.2)), lambda _: None)
+
+    def items() -> Iterator[int]:
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            yield 0
+
+    worker.start(items)
+    worker.wait(30)
+    assert np.diff(drawn).min() >= 0.6

@@ -1,0 +1,65 @@
+"""The simulator panel: sliders by `.value`, buttons by `.click()`."""
+
+import io
+
+import numpy as np
+import pytest
+from panels import Compilations, lines, said
+from PIL import Image
+
+import macrokit as mk
+from macrokit import ui
+from macrokit.ui._picture import field_png
+
+SYSTEM = mk.systems.PredatorPrey()
+
+
+def test_a_moved_slider_simulates_and_recompiles_nothing() -> None:
+    panel = ui.Simulator(SYSTEM)
+    first, picture = panel.observables, panel._images["predator v"].value
+    before = Compilations.count
+    for name, value in {"growth": 2, "diffusion": 3, "amplitude": 0.1, "level": 0.45}.items():
+        panel.sliders[name].value = value
+    assert Compilations.count == before
+    assert panel._images["predator v"].value != picture
+    assert float(panel.system.growth) == 2
+    expected = mk.simulate(
+        mk.systems.PredatorPrey(growth=2, diffusion=3),
+        SYSTEM.start(0.1, 0.45)[None],
+        duration=30,
+        step=0.01,
+        every=10,
+    )
+    np.testing.assert_allclose(panel.trajectories.x, expected.x, atol=1e-5)
+    truth = lines(panel.figure(), "truth")[0]
+    np.testing.assert_array_equal(truth.y[:301], panel.observables[:, 0])
+    panel.reset_button.click()
+    np.testing.assert_array_equal(panel.observables, first)
+
+
+def test_an_unstable_slider_says_so_and_keeps_the_picture() -> None:
+    panel = ui.Simulator(SYSTEM)
+    before = panel.observables
+    panel.sliders["diffusion"].value = 80
+    assert "unstable for rk4" in said(panel.status)
+    assert "Shown is the last good run" in said(panel.status)
+    assert panel.observables is before
+    panel.sliders["diffusion"].value = 2
+    assert said(panel.status) == "Simulated to T = 30 in 3,000 steps."
+    assert panel.observables is not before
+
+
+def test_a_system_without_a_scene_is_a_clear_error() -> None:
+    line = mk.systems.HostSystem(lambda x, s: x[s], lambda x: x[0], num_sites=3)
+    with pytest.raises(ValueError, match=r"knows .*PredatorPrey.* not HostSystem"):
+        ui.Simulator(line)
+
+
+def test_field_png_has_row_zero_at_the_bottom() -> None:
+    field = np.zeros((4, 6))
+    field[0] = 1  # the bottom row
+    image = Image.open(io.BytesIO(field_png(field, size=(60, 40)))).convert("RGB")
+    assert image.size == (60, 40)
+    low, high = image.getpixel((30, 5)), image.getpixel((30, 35))
+    assert high[0] > 240 > 60 > low[0]  # cividis runs from blue to yellow
+    assert high[2] < 100 < low[2] + 30
