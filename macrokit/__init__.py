@@ -23,6 +23,7 @@ from ._closure import linear_closure as linear_closure
 from ._closure import nonlinear_closure as nonlinear_closure
 from ._diagnostics import field_error as field_error
 from ._diagnostics import lift_defect as lift_defect
+from ._memory import release_memory as release_memory
 from ._optimiser import Cosine as Cosine
 from ._optimiser import TrainingState as TrainingState
 from ._optimiser import start as start

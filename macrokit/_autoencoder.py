@@ -13,7 +13,8 @@ import tqdm
 from jaxtyping import Array, Float
 
 from ._closure import Closure, Identity, orthonormalise
-from ._optimiser import Cosine, release_memory, start
+from ._memory import trim_memory
+from ._optimiser import Cosine, start
 from ._training import Progress, iterate
 from ._types import AnyArray, Key
 
@@ -49,12 +50,9 @@ class ClosureLoss(eqx.Module):
 
     def closure(self, parameters: Closure, data: "ClosureData") -> Closure:
         """The closure that the free parameters stand for."""
-        linear = isinstance(parameters.encoder.head, Identity)
-        return (
-            orthonormalise(parameters, data.gradients)
-            if self.orthonormal and linear
-            else parameters
-        )
+        closure = eqx.tree_at(_observable, parameters, data.observable, is_leaf=_is_none)
+        linear = isinstance(closure.encoder.head, Identity)
+        return orthonormalise(closure, data.gradients) if self.orthonormal and linear else closure
 
     def _loss(self, parameters: Closure, data: "ClosureData", key: Key) -> Float[Array, ""]:
         closure = self.closure(parameters, data)
@@ -89,17 +87,31 @@ class ClosureProgress:
 
 
 class ClosureData(eqx.Module):
-    """States to learn from, their variance, and the observables' gradients at the mean state."""
+    """States to learn from, their variance, and the observables' gradients at the mean state.
 
+    The observable is here and not among what is trained: it may hold numbers of its system, which
+    must stay as they are.
+    """
+
+    observable: Callable
     states: Float[Array, "snapshots sites channels"]
     variance: Float[Array, ""]
     gradients: Float[Array, "observables N"]
 
     def __init__(self, observable: Callable, states: AnyArray):
+        self.observable = observable
         self.states = jnp.asarray(states)
         self.variance = jnp.var(self.states, axis=0).mean()
         jacobian = jax.jacrev(observable)(self.states.mean(axis=0))
         self.gradients = jacobian.reshape(len(jacobian), -1)
+
+
+def _observable(closure: Closure) -> Any:
+    return closure.observable
+
+
+def _is_none(node: Any) -> bool:
+    return node is None
 
 
 def _outside_rows(closure: Closure, x: Array, z: Array, v: Array) -> Float[Array, " N"]:
@@ -134,7 +146,7 @@ def train_closure(
     loss = ClosureLoss() if loss is None else loss
     data = ClosureData(closure.observable, states)
     schedule = Cosine(learning_rate, steps, floor=1.0 if constant else 1e-3)
-    state = start(closure, schedule, key=key)
+    state = start(eqx.tree_at(_observable, closure, None), schedule, key=key)
     for progress in iterate(loss, state, data, steps=steps, every=every):
         current = loss.closure(progress.state.model, data)
         yield ClosureProgress(current, progress)
@@ -157,5 +169,5 @@ def fit_closure(
         for report in train_closure(closure, states, **settings, key=key):
             closure = report.closure
             bar.update(report.progress.step - bar.n)
-    release_memory()
+    trim_memory()
     return closure

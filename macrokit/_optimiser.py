@@ -1,6 +1,5 @@
 """One optimiser loop for everything that is trained: a state that is a value, and `advance`."""
 
-import ctypes
 import functools
 import os
 from collections.abc import Callable, Sequence
@@ -71,6 +70,8 @@ def start(
     """
     if optimiser not in OPTIMISERS:
         raise ValueError(f"optimiser must be one of {sorted(OPTIMISERS)}, but got {optimiser!r}.")
+    # Weakly typed numbers would lose their weakness in the first chunk and compile it again.
+    model = jax.tree.map(lambda a: _by_numpy(np.asarray, a) if eqx.is_array(a) else a, model)
     initial = OPTIMISERS[optimiser].init
     if members is not None:
         initial = eqx.filter_jit(eqx.filter_vmap(initial, axis_size=members))
@@ -205,14 +206,3 @@ def _join_members(states: Sequence[TrainingState]) -> TrainingState:
 
     own = [(s.model, s.moments, s.key) for s in states]
     return eqx.tree_at(lambda s: (s.model, s.moments, s.key), states[0], jax.tree.map(joined, *own))
-
-
-def release_memory() -> None:
-    """Give back to the system what compilation has freed.
-
-    glibc keeps it otherwise, some 200 MB a training step compiled, and a small server (Binder
-    promises 1 GB) runs out. Elsewhere than under glibc nothing happens.
-    """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
-    if trim is not None:
-        trim(0)

@@ -12,7 +12,8 @@ import numpy as np
 import tqdm
 from jaxtyping import Array, Float
 
-from ._optimiser import Cosine, TrainingState, advance, release_memory, start
+from ._memory import trim_memory
+from ._optimiser import Cosine, TrainingState, advance, start
 from ._types import Key
 from .estimators import Labels
 
@@ -126,7 +127,7 @@ def fit(
         for report in train(state, labels, steps=steps, batch=batch):
             state = report.state
             bar.update(report.step - bar.n)
-    release_memory()
+    trim_memory()
     return state.model
 
 

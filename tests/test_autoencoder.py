@@ -69,7 +69,31 @@ def test_data_of_the_loss(double) -> None:
 
 def test_a_network_is_not_made_orthonormal() -> None:
     data, phi = ClosureData(RING.observable, states(RING, 20)), closure(RING, "nonlinear")
-    assert mk.ClosureLoss().closure(phi, data) is phi
+    same = mk.ClosureLoss().closure(phi, data)
+    assert eqx.tree_equal((same.encoder, same.decoder), (phi.encoder, phi.decoder))
+
+
+def test_numbers_of_the_observable_are_not_trained_and_compile_once() -> None:
+    class Scaled(eqx.Module):
+        unit: jax.Array = eqx.field(converter=jnp.asarray, default=2.0)
+
+        def __call__(self, x: jax.Array) -> jax.Array:
+            return self.unit * x.mean(axis=0)
+
+    traces = []
+
+    class Counting(mk.ClosureLoss):
+        def __call__(self, parameters, data, key):
+            traces.append(1)
+            return mk.ClosureLoss.__call__(self, parameters, data, key)
+
+    x = states(RING, 20)
+    start = mk.nonlinear_closure(Scaled(), x, learned=2, width=4, key=KEY)
+    loss = Counting(batch=8)
+    after = mk.fit_closure(start, x, loss=loss, steps=1_100, progress=False, key=KEY)
+    assert float(after.observable.unit) == 2.0
+    assert not eqx.tree_equal(after.encoder, start.encoder)
+    assert len(traces) == 1  # three chunks, one program
 
 
 def test_a_frozen_encoder_stays_and_its_decoder_learns() -> None:

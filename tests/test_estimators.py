@@ -31,7 +31,9 @@ def loss(name: str, phi: mk.Closure, x, sites, weights, force, g) -> jax.Array:
     jacobian = jax.jacrev(phi.encode)(x)
     if name == "exact":
         return ((jnp.einsum("dnc,nc->d", jacobian[:, sites], force) - g) ** 2).sum()
-    lift = jnp.linalg.pinv(jacobian.reshape(len(jacobian), -1)).reshape(*x.shape, -1)
+    rows = jacobian.reshape(len(jacobian), -1)
+    lift = jnp.linalg.inv(rows @ rows.T) @ rows  # Aᵀ
+    lift = lift.T.reshape(*x.shape, -1)
     residual = force - jnp.einsum("ncd,d->nc", lift[sites], g)
     return (weights[:, None] * residual**2).sum()
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Ground floor first. A room imports from lower floors only, never from its neighbours.
 FLOORS = (
-    {"_types"},
+    {"_types", "_memory"},
     {"_storage"},
     {"_optimiser"},
     {"systems", "macro"},

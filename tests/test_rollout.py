@@ -61,17 +61,17 @@ def test_a_scaling_changes_the_units_of_a_roll_out_only() -> None:
     np.testing.assert_allclose((run.z - centre[None]) / spread[None], bare.z, atol=3e-4)
 
 
-@pytest.mark.parametrize("horizon", [10.0, 100.0])
-def test_a_run_that_leaves_is_reported_with_its_time(horizon: float) -> None:
-    """dz/dt = z from ½ reaches the horizon at ln(2 · horizon)."""
+@pytest.mark.parametrize("start", [0.5, -20.0])
+def test_a_run_that_leaves_is_reported_with_its_time(start: float) -> None:
+    """dz/dt = z reaches the horizon, 100, at ln(100 / |z₀|)."""
     times = jnp.linspace(0.0, 8.0, 801)
-    run = mk.rollout(plain([[1.0]]), jnp.asarray([0.5]), times, horizon=horizon)
-    left = np.log(2 * horizon)
+    run = mk.rollout(plain([[1.0]]), jnp.asarray([start]), times)
+    left = np.log(100 / abs(start))
     assert run.diverged
     assert left <= run.left_at < left + 0.011  # the first frame after it
     before = np.asarray(times) < left
     np.testing.assert_array_equal(run.valid, before)
-    np.testing.assert_allclose(run.z[before, 0], 0.5 * np.exp(times[before]), rtol=1e-4)
+    np.testing.assert_allclose(run.z[before, 0], start * np.exp(times[before]), rtol=1e-4)
     held = np.asarray(run.z)[~before, 0]
     assert np.isfinite(held).all()
     assert (held == run.z[before][-1]).all()

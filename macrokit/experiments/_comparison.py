@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import macro
-from .._optimiser import Cosine, TrainingState, release_memory, start
+from .._memory import trim_memory
+from .._optimiser import Cosine, TrainingState, start
 from .._rollout import MacroModel, standardisation
 from .._training import Direction, iterate, stack
 from .._types import Keys
@@ -145,7 +146,7 @@ def compare(
         scores = _scores(judging.result(), contest, current)
         current = dataclasses.replace(current, scores=current.scores + scores)
         current = _next_round(contest, current)
-        release_memory()
+        trim_memory()
         step = int(current.states[0].step)
         left = pace * (total - step) if step < total else 0.0
         yield ComparisonProgress(current, step / total, left, loss, True)

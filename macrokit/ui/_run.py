@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Callable, Generator
 
 from .. import experiments
-from .._optimiser import release_memory
+from .._memory import trim_memory
 from ._worker import Worker
 
 # Between two looks at the Stop button: optimiser steps of each learner, and seconds.
@@ -101,7 +101,7 @@ class Run:
             self.phase = "buying the first forces"
             yield
             self.comparison = experiments.open_comparison(self.contest)
-            release_memory()
+            trim_memory()
         self.phase = "compiling"
         yield
         for progress in experiments.compare(
@@ -112,7 +112,7 @@ class Run:
             learning_rate=lambda: self.learning_rate,
         ):
             if self.progress is None or progress.round_finished:
-                release_memory()  # what was compiled since
+                trim_memory()  # what was compiled since
             self.comparison, self.progress, self.phase = progress.comparison, progress, ""
             yield
 
