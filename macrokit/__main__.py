@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -73,7 +74,10 @@ def _lab(chosen: argparse.Namespace) -> int:
     if not page.exists():
         raise ValueError(f"{page} does not exist. Run this from a checkout of macrokit.")
     root = notebooks.parent
-    command = [sys.executable, "-m", "jupyter", "lab", f"--ServerApp.root_dir={root}"]
+    # Not `jupyter lab`, which takes the first jupyter-lab on the PATH: another environment's.
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # a container; Jupyter refuses otherwise
+        command.append("--ServerApp.allow_root=True")
     command.append(f"--LabApp.default_url=/lab/tree/{page.relative_to(root)}")
     return subprocess.run([*command, *chosen.others], check=False).returncode
 

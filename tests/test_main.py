@@ -101,7 +101,7 @@ def test_lab_opens_the_start_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     (results.parent / "00_start_here.ipynb").write_text("{}")
     assert main(["lab", "--no-browser"]) == 7
     (command,) = calls
-    assert command[:4] == [sys.executable, "-m", "jupyter", "lab"]
+    assert command[:3] == [sys.executable, "-m", "jupyterlab"]
     assert f"--ServerApp.root_dir={tmp_path}" in command
     assert "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb" in command
     assert command[-1] == "--no-browser"
