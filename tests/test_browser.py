@@ -33,14 +33,14 @@ pytestmark = [
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Notebook 01 up to the cell that shows the panel."""
+    """Notebook 01 up to the cell that shows the panel, then one that is busy for long."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     last = next(
         number
         for number, cell in enumerate(notebook.cells)
         if cell.cell_type == "code" and cell.source.splitlines()[-1:] == ["lab"]
     )
-    del notebook.cells[last + 1 :]
+    notebook.cells[last + 1 :] = [nbformat.v4.new_code_cell("import time; time.sleep(900)")]
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(notebook, tmp_path / "lab.ipynb")
     return tmp_path

@@ -19,7 +19,22 @@ class Panel:
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
+        _listen_in_subshell(self.widget)
         display(self.widget)
+
+
+def _listen_in_subshell(widget: widgets.Widget) -> None:
+    """Let what is pressed and moved be heard while other cells run.
+
+    JupyterLab sends it to a subshell of the kernel, a thread of its own. ipykernel 7.4 sends it on
+    to the shell from which the widget was last written to: the one that runs the cells, where it
+    would wait until all of them are done.
+    """
+    comm = widget.comm
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda data, default: default
+    for child in getattr(widget, "children", ()):
+        _listen_in_subshell(child)
 
 
 def row(*parts: widgets.Widget, **layout: Any) -> widgets.HBox:
