@@ -112,6 +112,10 @@ class Closure(eqx.Module):
             jacobian.shape
         )
 
+    def site_norms(self, x: State) -> Float[Array, " sites"]:
+        """|Jᵢ|, how much the macroscopic variables depend on each site."""
+        return jnp.sqrt((self.jacobian(x) ** 2).sum(axis=(0, 2)))
+
     def condition(self, x: State) -> Float[Array, ""]:
         """κ(M) = λ_max/λ_min of M = J Jᵀ."""
         eigenvalues = jnp.linalg.eigvalsh(self.gram(x))

@@ -41,7 +41,9 @@ def _lift_defect(closure: Closure, x: Array, force: Array) -> Float[Array, ""]:
 def _field_errors(models: eqx.Module, labels: Labels) -> Array:
     def one(model: eqx.Module) -> Array:
         g = jax.vmap(model)(labels.z)
-        return ((g - labels.b) ** 2).mean(axis=0) / labels.b.var(axis=0)
+        # Weighed by W both above and below, which cancels.
+        away = jnp.einsum("nij,nj->ni", labels.S, g) - labels.b
+        return (away**2).mean(axis=0) / labels.b.var(axis=0)
 
     return eqx.filter_vmap(one)(models)
 

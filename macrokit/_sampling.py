@@ -18,7 +18,8 @@ class Snapshots(eqx.Module):
 
     - `x`: states, every site of them (states are cheap, forces are dear).
     - `sites`: the drawn sites of each snapshot. - `force`: f(x) on them.
-    - `weights`: 1/π of each drawn site.
+    - `weights`: w of each drawn site, 1/π where none is drawn twice.
+    - `free`, `known`: the channels whose force costs nothing (dr/dt = v), and it on every site.
 
     Your own data fit as they are: `Snapshots(x, sites, force)`; weights default to equal inclusion
     probabilities, sites / drawn.
@@ -28,9 +29,18 @@ class Snapshots(eqx.Module):
     sites: Int[Array, "snapshots drawn"]
     force: Float[Array, "snapshots drawn channels"]
     weights: Float[Array, "snapshots drawn"]
+    known: Float[Array, "snapshots sites free"]
+    free: tuple[int, ...]
 
     def __init__(
-        self, x: AnyArray, sites: AnyArray, force: AnyArray, weights: AnyArray | None = None
+        self,
+        x: AnyArray,
+        sites: AnyArray,
+        force: AnyArray,
+        weights: AnyArray | None = None,
+        *,
+        free: tuple[int, ...] = (),
+        known: AnyArray | None = None,
     ):
         x, force = np.asarray(x), np.asarray(force)
         sites = np.asarray(sites)
@@ -76,18 +86,25 @@ class Snapshots(eqx.Module):
             )
         check_finite(x, "state")
         check_finite(force, "force", sites)
+        known = np.zeros((*x.shape[:2], 0), force.dtype) if known is None else np.asarray(known)
+        if known.shape != (*x.shape[:2], len(free)) or not set(free) <= set(range(x.shape[2])):
+            raise ValueError(
+                f"known must hold the force on the free channels {free} of every site, shape "
+                f"{(*x.shape[:2], len(free))}, but got {known.shape}."
+            )
+        check_finite(known, "force")
         # Integer states, such as spins, would make the forces integers too.
         x = x if np.issubdtype(x.dtype, np.floating) else x.astype(float)
         self.x, self.sites = _put(x), _put(sites, np.int32)
         self.force, self.weights = _put(force, self.x.dtype), _put(weights, self.x.dtype)
+        self.known, self.free = _put(known, self.x.dtype), tuple(free)
 
     def __len__(self) -> int:
         return self.x.shape[0]
 
     def __getitem__(self, chosen: slice) -> "Snapshots":
-        return Snapshots(
-            self.x[chosen], self.sites[chosen], self.force[chosen], self.weights[chosen]
-        )
+        arrays = (self.x, self.sites, self.force, self.weights)
+        return Snapshots(*(a[chosen] for a in arrays), free=self.free, known=self.known[chosen])
 
     @property
     def fraction(self) -> float:
@@ -153,12 +170,15 @@ def sample(
     *,
     fraction: float = 1.0,
     design: AbstractDesign | None = None,
+    free: bool = True,
     key: Key,
 ) -> Snapshots:
     """Draw sites in each state and compute the force there, and only there.
 
     - `x`: states. - `fraction`: p ∈ (0, 1], share of the sites that is drawn; 1 computes all.
     - `design`: how sites are drawn, `WithoutReplacement()` by default.
+    - `free`: take the system's free channels exactly, on every site; `False` draws them like the
+      others, as the released code does.
 
     Returns `Snapshots`, whose `forces` is what this cost.
     """
@@ -181,7 +201,9 @@ def sample(
         weights = _put(np.ones((len(x), number), x.dtype))
     else:
         sites, weights = _draw(system, design, x, number, jax.random.split(key, len(x)))
-    return Snapshots(x, sites, _forces(system, x, sites), weights)
+    channels = system.free_channels if free else ()
+    known = _free_force(system, x) if channels else None
+    return Snapshots(x, sites, _forces(system, x, sites), weights, free=channels, known=known)
 
 
 def _put(a: AnyArray, dtype: Any = None) -> Array:
@@ -207,6 +229,11 @@ def _host_force_at(system: HostSystem, x: np.ndarray, sites: np.ndarray) -> np.n
 @eqx.filter_jit
 def _force_at(system: AbstractSystem, x: Array, sites: Array) -> Array:
     return jax.vmap(lambda x, s: system.force_at(x, s, neighbours=system.neighbours(x)))(x, sites)
+
+
+@eqx.filter_jit
+def _free_force(system: AbstractSystem, x: Array) -> Array:
+    return jax.vmap(lambda x: system.free_force(x))(x)
 
 
 @eqx.filter_jit

@@ -18,7 +18,7 @@ from macrokit._closure import Decoder, Encoder, Head, Identity
 
 
 class Ring(mk.systems.AbstractSystem):
-    """A ring of masses and springs: qₜ = p, pₜ = k δ²q − q³. A site is a mass, (q, p)."""
+    """A ring of masses and springs: qₜ = p, which is free, pₜ = k δ²q − q³. A site is (q, p)."""
 
     stiffness: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1.0)
     num_sites: int = 12
@@ -34,6 +34,37 @@ class Ring(mk.systems.AbstractSystem):
 
     def observable(self, x):
         return jnp.stack([x[:, 0].mean(), (x[:, 1] ** 2).mean() / 2])
+
+    @property
+    def free_channels(self):
+        return (0,)
+
+    def free_force(self, x):
+        return x[:, 1:]
+
+
+class Linear(mk.systems.AbstractSystem):
+    """A random banded linear system, xₜ = B x, of sites scattered in a square."""
+
+    num_sites: int = 40
+    num_channels: int = 1
+
+    def bands(self):
+        return np.random.default_rng(4).normal(size=(self.num_sites, 5)).astype(np.float32)
+
+    def force(self, x):
+        return self.force_at(x, jnp.arange(self.num_sites))
+
+    def force_at(self, x, sites, *, neighbours=None):
+        near = x[(sites[:, None] + np.arange(-2, 3)[None]) % self.num_sites, 0]
+        return (jnp.asarray(self.bands())[sites] * near).sum(axis=1, keepdims=True)
+
+    def observable(self, x):
+        return x.reshape(2, -1).mean(axis=1)
+
+    @property
+    def site_positions(self):
+        return np.random.default_rng(5).uniform(size=(self.num_sites, 2))
 
 
 class Heat(mk.systems.AbstractSystem):
@@ -105,13 +136,31 @@ SYSTEMS = {
     "predator-prey": lambda: mk.systems.PredatorPrey(nodes=6),
     "host": host_system,
     "ring": Ring,
+    "linear": Linear,
 }
+
+
+def size(x: Array) -> Array:
+    """A size of each site, from the state."""
+    return 0.5 + jnp.abs(x).sum(axis=1)
+
+
 DESIGNS = {
     "without-replacement": mk.designs.WithoutReplacement,
     "with-replacement": mk.designs.WithReplacement,
+    "stratified": mk.designs.Stratified,
+    "stratified-by-state": lambda: mk.designs.Stratified("state"),
+    "systematic": mk.designs.Systematic,
+    "proportional-to-size": lambda: mk.designs.ProportionalToSize(size),
 }
-ESTIMATORS = {"exact": mk.estimators.Exact, "lifted": mk.estimators.Lifted}
-PARTIAL = ("lifted",)  # estimators that accept forces on some of the sites
+EQUAL = ("without-replacement", "with-replacement", "systematic")  # equal weights
+ESTIMATORS = {
+    "exact": mk.estimators.Exact,
+    "lifted": mk.estimators.Lifted,
+    "direct": mk.estimators.Direct,
+    "difference": mk.estimators.Difference,
+}
+PARTIAL = ("lifted", "direct", "difference")  # estimators that accept forces on some of the sites
 MACROS = {
     "onsagernet": lambda dim, *, key: mk.macro.OnsagerNet(dim, 8, key=key),
     "mlp": lambda dim, *, key: mk.macro.MLP(dim, 8, key=key),

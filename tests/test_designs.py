@@ -6,20 +6,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from catalogue import DESIGNS, Ring
+from catalogue import DESIGNS, Ring, state
+
+import macrokit as mk
+from macrokit.designs._blocks import blocks
 
 REDRAWS = 10_000
 SYSTEM = Ring()
 SITES = SYSTEM.num_sites
+STATE = state(SYSTEM)
 VALUES = np.random.default_rng(1).normal(1.0, 2.0, SITES)
 
 
 @functools.cache
 def redraws(name: str, number: int) -> tuple[np.ndarray, np.ndarray]:
     """Sites and weights, (redraws, number) each."""
-    design, x = DESIGNS[name](), jnp.zeros((SITES, 2))
+    design = DESIGNS[name]()
     keys = jax.random.split(jax.random.key(7), REDRAWS)
-    drawn = jax.jit(jax.vmap(lambda key: design.draw(SYSTEM, x, number, key=key)))(keys)
+    drawn = jax.jit(jax.vmap(lambda key: design.draw(SYSTEM, STATE, number, key=key)))(keys)
     return tuple(np.asarray(a) for a in drawn)
 
 
@@ -51,15 +55,150 @@ def test_without_replacement_names_a_site_once(number: int) -> None:
     np.testing.assert_allclose(weights, SITES / number, rtol=1e-6)
 
 
-@pytest.mark.parametrize("number", [1, 2, 5, 11])
+@pytest.mark.parametrize("number", [1, 5])
 @pytest.mark.parametrize("name", DESIGNS)
+def test_sites_are_included_as_often_as_is_said(name: str, number: int) -> None:
+    sites, _ = redraws(name, number)
+    drawn = np.zeros((REDRAWS, SITES))
+    drawn[np.arange(REDRAWS)[:, None], sites] = 1
+    said = np.asarray(DESIGNS[name]().inclusion(SYSTEM, STATE, number))
+    z = (drawn.mean(axis=0) - said) / np.sqrt(said * (1 - said) / REDRAWS)
+    assert 0.5 < np.abs(z).max() < 4
+
+
+@pytest.mark.parametrize("number", [1, 2, 5, 11, SITES])
+@pytest.mark.parametrize("name", DESIGNS)
+def test_the_variance_is_known(name: str, number: int) -> None:
+    sites, weights = redraws(name, number)
+    totals = (weights * VALUES[sites]).sum(axis=1)
+    (known,) = DESIGNS[name]().variance(SYSTEM, STATE, number, VALUES[:, None])
+    if name == "systematic":  # its few samples are equally likely: enumerate them
+        totals = totals[np.unique(np.sort(sites, axis=1), axis=0, return_index=True)[1]]
+        assert len(totals) <= SITES
+        assert known == pytest.approx(totals.var(), rel=1e-4, abs=1e-3)
+    else:
+        assert known == pytest.approx(totals.var(ddof=1), rel=0.05, abs=1e-3)
+    never_twice = name not in ("with-replacement", "proportional-to-size")
+    assert (float(known) < 1e-3) == (never_twice and number == SITES)
+
+
+@pytest.mark.parametrize("number", [1, 2, 5, 11])
+@pytest.mark.parametrize("name", ["without-replacement", "with-replacement"])
 def test_the_variance_is_the_textbooks(name: str, number: int) -> None:
     """N² s²/n, times 1 − n/N without replacement (s² over N − 1) and 1 − 1/N with."""
-    sites, weights = redraws(name, number)
-    total = (weights * VALUES[sites]).sum(axis=1)
     finite = 1 - number / SITES if name == "without-replacement" else 1 - 1 / SITES
     expected = SITES**2 * VALUES.var(ddof=1) / number * finite
-    assert total.var(ddof=1) == pytest.approx(expected, rel=0.05)
+    (known,) = DESIGNS[name]().variance(SYSTEM, STATE, number, VALUES[:, None])
+    assert known == pytest.approx(expected, rel=1e-5)
+
+
+# --- blocks --------------------------------------------------------------------------------------
+
+
+class Grid(mk.systems.AbstractSystem):
+    """Sites on a square grid of two kinds, the first 24 and the rest; only places matter here."""
+
+    num_sites: int = 64
+    num_channels: int = 1
+    moving: bool = False
+
+    force = force_at = observable = None
+
+    @property
+    def site_positions(self):
+        return np.stack(np.meshgrid(np.arange(8.0), np.arange(8.0)), axis=-1).reshape(64, 2)
+
+    def positions(self, x):
+        return x if self.moving else self.site_positions
+
+    @property
+    def site_kinds(self):
+        return (np.arange(64) >= 24).astype(int)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 7, 16, 40, 64])
+def test_blocks_are_compact_and_of_one_kind(number: int) -> None:
+    grid = Grid()
+    order, sizes = blocks(grid, jnp.zeros((64, 1)), number)
+    assert sorted(order.tolist()) == list(range(64))
+    assert len(sizes) == number
+    assert sizes.sum() == 64
+    parts = np.split(order, np.cumsum(sizes)[:-1])
+    if number >= 2:
+        assert all(len(set(grid.site_kinds[part])) == 1 for part in parts)
+        kinds = grid.site_kinds[[part[0] for part in parts]]
+        for kind in (0, 1):  # nearly equal within a kind, and in proportion to its sites
+            own = sizes[kinds == kind]
+            assert own.max() - own.min() <= 2
+        assert abs((kinds == 0).sum() - number * 24 / 64) < 1
+    if number >= 7:
+        within = sum(grid.site_positions[part].var(axis=0).sum() * len(part) for part in parts) / 64
+        # The mean square distance from the centre of a square of that many sites is size/6.
+        assert within < 1.5 * (64 / number) / 6
+
+
+def test_blocks_of_sites_that_move_are_cut_in_the_state() -> None:
+    """By JAX, under jit, and the same as by NumPy where the sites have not moved."""
+    still, moving = Grid(), Grid(moving=True)
+    order, sizes = blocks(still, jnp.zeros((64, 1)), 10)
+    cut = jax.jit(lambda x: blocks(moving, x, 10)[0])
+    np.testing.assert_array_equal(cut(jnp.asarray(still.site_positions)), order)
+    turned = cut(jnp.asarray(still.site_positions[:, ::-1]))
+    assert (np.asarray(turned) != order).any()
+    draw = jax.jit(lambda x, key: mk.designs.Stratified().draw(moving, x, 10, key=key))
+    sites, weights = draw(jnp.asarray(still.site_positions), jax.random.key(0))
+    block = np.repeat(np.arange(10), sizes)[np.argsort(order)]
+    np.testing.assert_array_equal(block[np.asarray(sites)], np.arange(10))
+    np.testing.assert_array_equal(weights, sizes)
+
+
+def test_stratified_draws_one_of_each_block_of_prey_and_of_predators() -> None:
+    system = mk.systems.PredatorPrey(nodes=50)
+    draw = mk.designs.Stratified().draw
+    sites, weights = draw(system, jnp.zeros((100, 1)), 20, key=jax.random.key(0))
+    np.testing.assert_array_equal(np.asarray(sites) // 5, np.arange(20))
+    np.testing.assert_array_equal(weights, 5)
+
+
+@pytest.mark.parametrize(("number", "bound"), [(20, 0.25), (50, 0.08)])
+def test_strata_beat_drawing_with_replacement(number: int, bound: float) -> None:
+    """The noise of the observables' rates on predator–prey: by place, and after lifting by state.
+
+    Lifting leaves what varies from node to node, which blocks of neighbours do not catch. By state
+    nearly nothing is left: the paper's starts repeat each value on five nodes.
+    """
+    system, phi = mk.systems.PredatorPrey(), mk.pretrained("predator-prey")
+    full, _ = mk.experiments.example_snapshots("predator-prey")
+
+    @jax.jit
+    def ratios(x: jax.Array, f: jax.Array) -> jax.Array:
+        jacobian = phi.jacobian(x)
+        y = jnp.einsum("dnc,nc->d", jacobian, f)
+        residual = f - jnp.einsum("dnc,d->nc", phi.lift(x), y)
+
+        def noise(design: mk.designs.AbstractDesign, force: jax.Array) -> jax.Array:
+            values = jnp.einsum("dnc,nc->nd", jacobian, force)[:, :2]
+            return design.variance(system, x, number, values).sum()
+
+        place, state = mk.designs.Stratified(), mk.designs.Stratified("state")
+        independent = mk.designs.WithReplacement()
+        pairs = [(place, f), (independent, f), (state, residual), (independent, residual)]
+        return jnp.stack([noise(*pair) for pair in pairs])
+
+    place, direct, state, lifted = np.asarray(
+        jax.jit(jax.vmap(ratios))(full.x[:200], full.force[:200])
+    ).mean(axis=0)
+    assert 0.1 * bound < place / direct < bound
+    assert state / lifted < 0.5 * bound
+    assert lifted < 0.01 * direct
+
+
+# --- the rest ------------------------------------------------------------------------------------
+
+
+def test_no_size_no_draw() -> None:
+    with pytest.raises(ValueError, match=r"needs a size for each site.*closure\.site_norms"):
+        mk.designs.ProportionalToSize().draw(SYSTEM, STATE, 3, key=jax.random.key(0))
 
 
 def test_distinct_sites_with_replacement() -> None:

@@ -54,7 +54,11 @@ def test_field_error_by_hand() -> None:
     z = np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 2.0], [-1.0, 3.0]], np.float32)
     y = np.array([[1.0, 1.0], [0.0, -1.0], [3.0, 2.0], [0.0, 0.0]], np.float32)
     labels = Labels(
-        jnp.asarray(z), jnp.zeros((4, 2, 2)), jnp.asarray(y), jnp.zeros(4), jnp.asarray(4)
+        jnp.asarray(z),
+        jnp.tile(jnp.diag(jnp.asarray([1.0, 9.0]))[None], (4, 1, 1)),  # S = W, which cancels
+        jnp.asarray(y * [1, 9], jnp.float32),
+        jnp.zeros(4),
+        jnp.asarray(4),
     )
     weights = [np.eye(2), np.array([[1.0, 0.5], [-0.5, 1.0]])]
     models = mk.stack([LinearField(jnp.asarray(w, jnp.float32), 2) for w in weights])

@@ -1,8 +1,9 @@
 import abc
 
 import equinox as eqx
+from jaxtyping import Array, Float
 
-from .._types import Key, Sites, State, Weights
+from .._types import AnyArray, Key, Sites, State, Weights
 from ..systems import AbstractSystem
 
 
@@ -13,4 +14,18 @@ class AbstractDesign(eqx.Module):
     def draw(
         self, system: AbstractSystem, x: State, number: int, *, key: Key
     ) -> tuple[Sites, Weights]:
-        """`number` sites of state `x`, and the weight 1/π of each (E Σ weight·a = Σ a)."""
+        """`number` sites of state `x`, and the weight w of each, with E Σ w a = Σ a."""
+
+    @abc.abstractmethod
+    def inclusion(self, system: AbstractSystem, x: State, number: int) -> Float[Array, " sites"]:
+        """πᵢ, the probability that site i is among the `number` drawn."""
+
+    @abc.abstractmethod
+    def variance(
+        self,
+        system: AbstractSystem,
+        x: State,
+        number: int,
+        values: Float[AnyArray, "sites quantities"],
+    ) -> Float[Array, " quantities"]:
+        """Var Σ w a over redraws, exactly, for quantities a that are known on all sites."""

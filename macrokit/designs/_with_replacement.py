@@ -1,7 +1,8 @@
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
-from .._types import Key, Sites, State, Weights
+from .._types import AnyArray, Key, Sites, State, Weights
 from ..systems import AbstractSystem
 from ._abstract import AbstractDesign
 
@@ -9,9 +10,9 @@ from ._abstract import AbstractDesign
 class WithReplacement(AbstractDesign):
     """`number` independent draws, each site equally likely; for parity with the released code.
 
-    A site drawn k times appears k times with weight sites / number each (Hansen & Hurwitz 1943),
-    so sums stay unbiased; its force is computed, and paid for, once. It never beats drawing
-    without replacement.
+    A site drawn k times appears k times with weight N/n each (Hansen & Hurwitz 1943), so sums stay
+    unbiased; its force is computed, and paid for, once. πᵢ = 1 − (1 − 1/N)ⁿ, and
+    Var = (N Σ a² − (Σ a)²)/n: it never beats drawing without replacement.
     """
 
     def draw(
@@ -20,3 +21,16 @@ class WithReplacement(AbstractDesign):
         total = system.num_sites
         sites = jax.random.randint(key, (number,), 0, total)
         return sites, jnp.full(number, total / number)
+
+    def inclusion(self, system: AbstractSystem, x: State, number: int) -> Float[Array, " sites"]:
+        total = system.num_sites
+        return jnp.full(total, 1 - (1 - 1 / total) ** number)
+
+    def variance(
+        self,
+        system: AbstractSystem,
+        x: State,
+        number: int,
+        values: Float[AnyArray, "sites quantities"],
+    ) -> Float[Array, " quantities"]:
+        return len(values) ** 2 * jnp.var(values, axis=0) / number

@@ -1,22 +1,20 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._closure import Closure
-from .._types import DrawnForce, Macro, Sites, State, Weights
-from ._abstract import AbstractEstimator
+from .._types import Macro
+from ._abstract import AbstractEstimator, Rows
 
 
 class Exact(AbstractEstimator):
-    """L_z = |J f − g(z)|², so S = 1, b = J f and c = |J f|². Needs the force on every site.
+    """L_z = |y − g(z)|²_W with y = J f, so S = W, b = W y and c = |y|²_W. Needs every force.
 
-    Source: Chen & Li 2024, eq. 5.
+    Source: Chen & Li 2024, eq. 5, with W = 1.
     """
 
-    def __call__(
-        self, closure: Closure, x: State, sites: Sites, weights: Weights, force: DrawnForce
-    ) -> tuple[Float[Array, "d d"], Macro, Float[Array, ""]]:
-        velocity = jnp.einsum("dnc,nc->d", closure.jacobian(x)[:, sites], force)
-        return jnp.eye(len(velocity), dtype=velocity.dtype), velocity, velocity @ velocity
+    def __call__(self, rows: Rows) -> tuple[Float[Array, "d d"], Macro, Float[Array, ""]]:
+        velocity = rows.jacobian @ rows.force
+        target = rows.metric * velocity
+        return jnp.diag(rows.metric), target, velocity @ target
 
     def check(self, drawn: int, total: int) -> None:
         if drawn != total:

@@ -30,7 +30,9 @@ def pretrained(name: str) -> Closure:
     if name not in _LEARNED:
         raise ValueError(f"Closures ship for {sorted(_LEARNED)}, but not for {name!r}.")
     like = _blank(TABLE[name](), _LEARNED[name])
-    return load(_FOLDER / f"{name}-closure.mk", like=like)
+    # It was saved in single precision, whatever is the default now.
+    single = jax.tree.map(lambda a: a.astype(np.float32) if eqx.is_array(a) else a, like)
+    return load(_FOLDER / f"{name}-closure.mk", like=single)
 
 
 def example_snapshots(name: str = "predator-prey") -> tuple[Snapshots, Snapshots]:

@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from .. import designs, estimators, macro
+from .. import estimators, macro
 from .._optimiser import Cosine, start
 from .._rollout import macro_model, test_errors
 from .._sampling import Snapshots, sample, spread
@@ -17,6 +17,7 @@ from .._storage import hyperparameters, load, save
 from .._training import stack, train
 from .._types import Key, Keys
 from ..estimators import Labels, label
+from ._contest import make_design
 from ._data import Benchmark, prefix
 from ._settings import Cell
 
@@ -42,7 +43,8 @@ def run_cell(
     begun = time.perf_counter()
     bought = [buy(benchmark, cell, seed + s) for s in cell.seeds]
     estimator = estimators.TABLE[cell.estimator]()
-    labels = [label(estimator, benchmark.closure, snapshots) for snapshots in bought]
+    unit = 1.0 if cell.metric == "unit" else None
+    labels = [label(estimator, benchmark.closure, x, spread=unit) for x in bought]
     models, keys = new_models(cell, labels, [seed + s for s in cell.seeds])
     state = start(
         models,
@@ -78,7 +80,7 @@ def buy(benchmark: Benchmark, cell: Cell, seed: int) -> Snapshots:
         x = prefix(benchmark.training, count)
     else:
         x = spread(benchmark.training, count, key=snapshot_key)
-    design = designs.TABLE[cell.design]()
+    design = make_design(cell.design, benchmark.closure)
     return sample(benchmark.system, x, fraction=cell.fraction, design=design, key=site_key)
 
 
@@ -118,6 +120,7 @@ def summary(
         "scaling": cell.scaling,
         "order": cell.order,
         "optimiser": cell.optimiser,
+        "metric": cell.metric,
         "closure": cell.closure,
         "closure_seed": cell.closure_seed,
         "lift_defect": benchmark.lift_defect,

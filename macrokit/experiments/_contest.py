@@ -1,6 +1,7 @@
 """Who competes for what: learners, the contest, what forces they buy and how they are judged."""
 
 import dataclasses
+import functools
 
 import equinox as eqx
 import jax
@@ -11,7 +12,7 @@ from .. import designs, estimators, macro
 from .._closure import Closure
 from .._diagnostics import field_error
 from .._rollout import MacroModel, TestSet, rollout
-from .._sampling import Snapshots, sample, spread, spread_indices
+from .._sampling import sample, spread, spread_indices
 from .._simulation import Trajectories
 from .._types import AnyArray, Key
 from ..estimators import Labels, label
@@ -75,6 +76,13 @@ class Contest:
             estimator = estimators.TABLE[learner.estimator]()
             drawn = max(1, round(learner.fraction * self.system.num_sites))
             estimator.check(drawn, self.system.num_sites)
+
+    @functools.cached_property
+    def spread(self) -> Float[np.ndarray, " d"]:
+        """σ of the macroscopic variables over the pool: one metric for all that is ever bought."""
+        count = min(1000, self.pool.x.shape[0] * self.pool.x.shape[1])
+        x = spread(self.pool, count, key=jax.random.key(self.seed))
+        return np.asarray(_encode(self.closure, x)).std(axis=0)
 
     def check(self) -> None:
         """Raise `ValueError` when a round buys nothing, or when the pool is too small for all."""
@@ -162,14 +170,27 @@ def _buy_block(
     contest: Contest, learner: Learner, x: np.ndarray, block: int, key: Key
 ) -> tuple[Labels, int]:
     count = len(x)
-    design = designs.TABLE[learner.design]()
+    design = make_design(learner.design, contest.closure)
     bought = sample(contest.system, x, fraction=learner.fraction, design=design, key=key)
-    arrays = map(np.asarray, (bought.x, bought.sites, bought.force, bought.weights))
     # The block is filled up with copies of what was bought: no force is computed for them.
-    filled = Snapshots(*(np.concatenate([a, np.repeat(a[-1:], block - count, 0)]) for a in arrays))
-    labels = label(estimators.TABLE[learner.estimator](), contest.closure, filled)
+    filled = jax.tree.map(lambda a: _filled(a, block), bought)
+    estimator = estimators.TABLE[learner.estimator]()
+    labels = label(estimator, contest.closure, filled, spread=contest.spread)
     cut = jax.tree.map(lambda a: np.asarray(a)[:count] if a.ndim else np.int32(count), labels)
     return cut, bought.forces
+
+
+def _filled(array: Array, rows: int) -> Array:
+    array = np.asarray(array)
+    return jax.device_put(np.concatenate([array, np.repeat(array[-1:], rows - len(array), 0)]))
+
+
+def make_design(name: str, closure: Closure) -> designs.AbstractDesign:
+    """A design of the table; where it needs a size of the sites, that is |Jᵢ|."""
+    design = designs.TABLE[name]()
+    if isinstance(design, designs.ProportionalToSize):
+        return designs.ProportionalToSize(closure.site_norms)
+    return design
 
 
 def member_key(contest: Contest, member: int, purpose: int) -> Key:
@@ -200,6 +221,11 @@ def _rollouts(models: MacroModel, starts: Array, times: Array) -> tuple[Array, A
         return run.z, run.left_at
 
     return eqx.filter_vmap(lambda model: jax.vmap(lambda z: one(model, z))(starts))(models)
+
+
+@eqx.filter_jit
+def _encode(closure: Closure, x: Array) -> Array:
+    return jax.vmap(lambda x: closure.encode(x))(x)
 
 
 class Judge:

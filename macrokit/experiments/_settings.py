@@ -12,6 +12,7 @@ class Cell:
       initial weights and batch order.
     - `order`: how snapshots are chosen, "spread" over trajectories and time, or "prefix" (parity).
     - `closure`, `closure_seed`: "shipped", or a recipe of `_closures.py` made anew from that seed.
+    - `metric`: W of the loss, 1/σ² of each macroscopic variable ("spread") or 1 ("unit", parity).
     - `judged_on`: "test" trajectories, or "validation" ones where a choice is made.
     """
 
@@ -30,12 +31,15 @@ class Cell:
     judged_on: str = "test"
     learning_rate: float = 5e-3
     batch: int = 256
+    metric: str = "spread"
 
     @property
     def loss(self) -> str:
-        """The paper's name of the loss."""
+        """The paper's name of the loss, where it has one."""
         if self.estimator == "exact":
             return "L_z"
+        if self.estimator != "lifted":
+            return f"{self.estimator}, 1/{1 / self.fraction:g}"
         return "L_x" if self.fraction == 1 else f"L_{{x,1/{1 / self.fraction:g}}}"
 
 
@@ -76,6 +80,7 @@ def _published(forces: int, seeds: int, epochs: int) -> tuple[Cell, Cell]:
             optimiser="adamw-amsgrad",
             order="prefix",
             closure="paper",
+            metric="unit",
         )
 
     return cell("exact", 1.0), cell("lifted", 0.2)
@@ -98,6 +103,37 @@ def _closures(kinds: tuple[str, ...], closure_seeds: int, steps: int, seeds: int
         for closure_seed in range(closure_seeds)
     )
 
+
+def _estimators(forces: int, steps: int, seeds: int) -> tuple[Cell, ...]:
+    """Every estimator with every design, on the shipped closure and on one as the paper's."""
+    chosen = tuple(range(seeds))
+    partial = [(e, 0.2, d) for e in ("lifted", "difference", "direct") for d in _DESIGNS]
+    return tuple(
+        Cell(
+            estimator,
+            fraction,
+            forces,
+            steps,
+            chosen,
+            design=design,
+            closure=closure,
+            closure_seed=closure_seed,
+        )
+        for closure, closure_seed in _CLOSURES
+        for estimator, fraction, design in [("exact", 1.0, "without-replacement"), *partial]
+    )
+
+
+_DESIGNS = (
+    "with-replacement",
+    "without-replacement",
+    "stratified",
+    "stratified-by-state",
+    "systematic",
+    "proportional-to-size",
+)
+# η = 0.0013 and, as the released one, about 0.04.
+_CLOSURES = (("shipped", 0), ("linear", 1))
 
 # (forces, steps). The paper begins at 60,000; the small budgets are where partial forces win.
 _BUDGETS = (
@@ -134,6 +170,18 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
     ("predator-prey-closures", "fair", "small"): Experiment(
         "predator-prey",
         _closures(("principal", "linear"), 1, 1_000, 2),
+        trajectories=100,
+        test_trajectories=20,
+    ),
+    ("predator-prey-estimators", "fair", "full"): Experiment(
+        "predator-prey",
+        _estimators(60_000, 20_000, seeds=16) + _estimators(2_400_000, 50_000, seeds=16),
+        trajectories=1600,
+        test_trajectories=100,
+    ),
+    ("predator-prey-estimators", "fair", "small"): Experiment(
+        "predator-prey",
+        _estimators(12_000, 500, seeds=2),
         trajectories=100,
         test_trajectories=20,
     ),

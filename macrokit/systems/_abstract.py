@@ -2,8 +2,9 @@ import abc
 from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from .._types import AnyArray, DrawnForce, Sites, State
 
@@ -14,6 +15,9 @@ class AbstractSystem(eqx.Module):
     A subclass sets `num_sites` and `num_channels` and implements `force`, `force_at` and
     `observable`. Parameters that a slider may move are array leaves
     (`eqx.field(converter=jnp.asarray)`), so that moving them never recompiles anything.
+
+    Some channels cost nothing: in mechanics dr/dt = v is known for every atom. A system names them
+    in `free_channels` and gives their force on all sites in `free_force`.
     """
 
     num_sites: eqx.AbstractVar[int]
@@ -45,9 +49,32 @@ class AbstractSystem(eqx.Module):
         return ()
 
     @property
+    def free_channels(self) -> tuple[int, ...]:
+        """The channels whose force is known on every site at no cost."""
+        return ()
+
+    def free_force(self, x: State) -> Float[Array, "sites free"]:
+        """f(x) on the free channels of every site."""
+        if self.free_channels:
+            raise NotImplementedError(
+                f"{type(self).__name__} has free channels {self.free_channels} and must implement "
+                "`free_force(x)`, their force on every site."
+            )
+        return jnp.zeros((self.num_sites, 0), x.dtype)
+
+    @property
     def site_positions(self) -> Float[np.ndarray, "sites dimensions"]:
-        """Where the sites are, for plots and for designs that spread sites in space."""
+        """Where the sites of a grid are, for designs that spread sites in space."""
         return np.arange(self.num_sites, dtype=float)[:, None]
+
+    def positions(self, x: State) -> Float[AnyArray, "sites dimensions"]:
+        """Where the sites are in state `x`; particles carry it in their state."""
+        return self.site_positions
+
+    @property
+    def site_kinds(self) -> Int[np.ndarray, " sites"]:
+        """What the sites are (a species, a type of atom): designs keep kinds apart."""
+        return np.zeros(self.num_sites, dtype=int)
 
     @property
     def spectral_bound(self) -> float | None:

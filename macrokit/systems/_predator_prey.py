@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from .._types import DrawnForce, Key, Sites, State
 from ._abstract import AbstractSystem
@@ -54,11 +54,14 @@ class PredatorPrey(AbstractSystem):
         return ("mean prey", "mean predator")
 
     @property
-    def site_positions(self) -> Float[np.ndarray, "sites 2"]:
-        """(node, species): species 0 is prey, 1 is predator."""
-        node = np.tile(np.arange(self.nodes), 2)
-        species = np.repeat([0, 1], self.nodes)
-        return np.stack([node, species], axis=1).astype(float)
+    def site_positions(self) -> Float[np.ndarray, "sites 1"]:
+        """The node of each site."""
+        return np.tile(np.arange(self.nodes, dtype=float), 2)[:, None]
+
+    @property
+    def site_kinds(self) -> Int[np.ndarray, " sites"]:
+        """0 is prey, 1 is predator."""
+        return np.repeat([0, 1], self.nodes)
 
     @property
     def spectral_bound(self) -> float:
