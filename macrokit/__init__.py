@@ -23,10 +23,14 @@ from ._closure import linear_closure as linear_closure
 from ._closure import nonlinear_closure as nonlinear_closure
 from ._diagnostics import field_error as field_error
 from ._diagnostics import lift_defect as lift_defect
+from ._gauge import Diagnosis as Diagnosis
+from ._gauge import diagnose as diagnose
 from ._memory import release_memory as release_memory
 from ._optimiser import Cosine as Cosine
 from ._optimiser import TrainingState as TrainingState
 from ._optimiser import start as start
+from ._redraws import Redraws as Redraws
+from ._redraws import redraw as redraw
 from ._rollout import MacroModel as MacroModel
 from ._rollout import Rollout as Rollout
 from ._rollout import TestSet as TestSet

@@ -1,0 +1,315 @@
+"""The gauge: what partial forces will cost in accuracy, known before anything is trained."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from . import designs
+from ._closure import Closure
+from ._sampling import Snapshots, sample
+from ._types import AnyArray
+from .estimators import Lifted, label
+from .systems import AbstractSystem, HostSystem
+
+# The estimators, and which sum over sites makes their noise: of the lifted residual or of J f.
+_SUM = {"lifted": "residual", "difference": "residual", "direct": "whole"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Diagnosis:
+    """What the gauge found; `print` it for the table and the verdict.
+
+    - `names`: of the macroscopic variables, the `observables` first.
+    - `eta`: η = Σ|f_⊥|²/Σ|f|², what lifting leaves of the force.
+    - `condition`: mean and largest κ(M).
+    - `defect`: δ = E Var(y | z)/Var y, the share of dz/dt that cannot be told from z; an upper
+      bound, which falls with more pilot states.
+    - `noise`: ν = E Var(ŷ | x)/Var y by (estimator, design), what sampling `number` of the `sites`
+      adds. - `curves`: its mean over the variables, at `numbers` of sites.
+    - `seconds`: measured, of a site's "force", a "neighbours" list, an "encoding" with J and M.
+    - `recommended`: number of sites; `best`: the (estimator, design) of the least noise.
+    - `forces`: what the pilot cost.
+    """
+
+    names: tuple[str, ...]
+    observables: int
+    sites: int
+    number: int
+    eta: float
+    condition: tuple[float, float]
+    defect: Float[np.ndarray, " d"]
+    noise: Mapping[tuple[str, str], Float[np.ndarray, " d"]]
+    numbers: tuple[int, ...]
+    curves: Mapping[tuple[str, str], Float[np.ndarray, " numbers"]]
+    seconds: Mapping[str, float]
+    recommended: int
+    best: tuple[str, str]
+    forces: int
+
+    @property
+    def share(self) -> float:
+        """Forces for the accuracy that snapshots with every force reach, as a share of theirs:
+        s (1 + ν(s))/N at the recommended number s."""
+        noise = _between(self.recommended, self.numbers, self.curves[self.best])
+        return float(self.recommended * (1 + noise) / self.sites)
+
+    @property
+    def sentence(self) -> str:
+        """Whether partial forces pay here, and what the problem is if there is one."""
+        noise = float(self.noise[self.best][: self.observables].max())
+        worst = int(np.argmax(self.defect[: self.observables]))
+        defect = float(self.defect[worst])
+        pays = "partial forces pay" if noise < 0.5 else "sampling is the problem, draw more sites"
+        said = f"Sampling noise is {_percent(noise)} with {self.number} of {self.sites} sites"
+        said += f" ({', '.join(self.best)}): {pays}"
+        if defect > 0.1:
+            lost = f"{_percent(defect)} of d({self.names[worst]})/dt cannot be told from z"
+            alone = noise < 0.5
+            return f"{said}; {'but' if alone else 'and'} {lost}: the closure is " + (
+                "the problem." if alone else "a problem too."
+            )
+        if self.eta > 0.5:
+            return f"{said}; lifting explains {_percent(1 - self.eta)} of the force only."
+        return f"{said}; lifting leaves {_percent(self.eta)} of the force unexplained."
+
+    def __str__(self) -> str:
+        titles = [f"ν, {estimator}, {design}" for estimator, design in self.noise]
+        width = max(len(title) for title in titles)
+        lines = [" " * width + "".join(f"{name:>16}" for name in self.names)]
+        for title, values in [
+            *zip(titles, self.noise.values(), strict=True),
+            ("δ, cannot be told from z", self.defect),
+        ]:
+            lines.append(f"{title:{width}}" + "".join(f"{value:16.2e}" for value in values))
+        force, neighbours, encoding = (
+            self.seconds[name] for name in ("force", "neighbours", "encoding")
+        )
+        mean, largest = self.condition
+        lines += [
+            f"η = {self.eta:.2e}   κ(M) = {mean:.3g}, at most {largest:.3g}",
+            f"seconds: force on a site {force:.1e}, neighbour list {neighbours:.1e}, encoding with "
+            f"Jacobian {encoding:.1e}",
+            f"recommended: {self.recommended} of {self.sites} sites by {', '.join(self.best)}, "
+            f"{_percent(self.share)} of all forces for the same accuracy",
+            f"this pilot cost {self.forces:,} forces",
+            self.sentence,
+        ]
+        return "\n".join(lines)
+
+
+def diagnose(
+    system: AbstractSystem,
+    closure: Closure,
+    x: Float[AnyArray, "snapshots sites channels"],
+    *,
+    fraction: float = 0.2,
+    candidates: Mapping[str, designs.AbstractDesign] | None = None,
+    force_seconds: float | None = None,
+) -> Diagnosis:
+    """Say from a few full-force states what learning from partial forces will cost.
+
+    Nothing is trained: where every force is known, the variance of each estimator is known for each
+    design. With y = J f, site i adds Jᵢfᵢ to the direct estimate, and Jᵢ(f − A y)ᵢ to the noise of
+    the lifted and of the difference estimator, whose model is assumed to be right.
+
+    - `x`: pilot states, some 50, spread over what training will see; all their forces are computed.
+    - `fraction`: share of the sites for which the table is made.
+    - `candidates`: designs by name; by default those of the catalogue, with |Jᵢ| as size.
+    - `force_seconds`: the force on a site, where the engine to come is dearer than this one.
+
+    The recommended number of sites minimises (1 + ν(s)) (c + s), c the seconds of a neighbour list
+    and an encoding in units of a site's force. With ν = ν₁/s that is the two-stage optimum √(c ν₁)
+    (Cochran 1977, section 10.6), for the seconds that a given accuracy takes.
+
+    Raises `ValueError` with fewer than 10 states.
+    """
+    x = np.asarray(x)
+    if len(x) < 10:
+        raise ValueError(
+            f"The gauge needs at least 10 pilot states, better 50, but got {len(x)}. "
+            "Take more of them by `spread`."
+        )
+    if candidates is None:
+        candidates = {name: _with_size(build(), closure) for name, build in designs.TABLE.items()}
+    everything = sample(system, x, key=jax.random.key(0))
+    total = system.num_sites
+    number = max(1, round(fraction * total))
+    numbers = tuple(sorted({*np.geomspace(1, total, 8).round().astype(int).tolist(), number}))
+    facts, variances = jax.tree.map(
+        lambda a: np.asarray(a, float), _pilot(system, closure, everything, candidates, numbers)
+    )
+    rates, scale = facts["y"], facts["y"].var(axis=0)
+    observed = rates.shape[1] - len(closure.encoder(everything.x[0]))
+    noise = {
+        (estimator, design): variances[design, number][row] / scale
+        for estimator, row in _SUM.items()
+        for design in candidates
+    }
+    curves = {
+        (estimator, design): np.array(
+            [(variances[design, s][_SUM[estimator]] / scale).mean() for s in numbers]
+        )
+        for estimator, design in noise
+    }
+    best = min(noise, key=lambda name: noise[name].mean())
+    seconds = _seconds(system, closure, everything, number)
+    if force_seconds is not None:
+        seconds["force"] = force_seconds
+    overhead = (seconds["neighbours"] + seconds["encoding"]) / seconds["force"]
+    counts = np.arange(1, total + 1)
+    cost = (1 + _between(counts, numbers, curves[best])) * (overhead + counts)
+    named = system.observable_names or tuple(f"z*{k + 1}" for k in range(observed))
+    return Diagnosis(
+        names=(*named, *(f"ẑ{k + 1}" for k in range(rates.shape[1] - observed))),
+        observables=observed,
+        sites=total,
+        number=number,
+        eta=float(facts["outside"].sum() / facts["force"].sum()),
+        condition=(float(facts["condition"].mean()), float(facts["condition"].max())),
+        defect=_defect(facts["z"], rates),
+        noise=noise,
+        numbers=numbers,
+        curves=curves,
+        seconds=seconds,
+        recommended=int(counts[np.argmin(cost)]),
+        best=best,
+        forces=everything.forces,
+    )
+
+
+def _with_size(design: designs.AbstractDesign, closure: Closure) -> designs.AbstractDesign:
+    needs = isinstance(design, designs.ProportionalToSize) and design.size is None
+    return designs.ProportionalToSize(closure.site_norms) if needs else design
+
+
+@eqx.filter_jit
+def _pilot(
+    system: AbstractSystem,
+    closure: Closure,
+    snapshots: Snapshots,
+    candidates: Mapping[str, designs.AbstractDesign],
+    numbers: tuple[int, ...],
+) -> tuple[dict[str, Array], dict[tuple[str, int], dict[str, Array]]]:
+    """What each state says, and the mean variance of both sums by design and number of sites."""
+    paid = jnp.asarray([c not in snapshots.free for c in range(snapshots.x.shape[2])], float)
+
+    def one(snapshot: tuple[Array, Array]) -> tuple[dict, dict]:
+        x, f = snapshot
+        jacobian = closure.jacobian(x)
+        y = jnp.einsum("dnc,nc->d", jacobian, f)
+        outside = f - jnp.einsum("dnc,d->nc", closure.lift(x), y)
+        sums = {
+            name: jnp.einsum("dnc,nc,c->nd", jacobian, values, paid)
+            for name, values in (("whole", f), ("residual", outside))
+        }
+        variances = {
+            (name, number): {
+                row: design.variance(system, x, number, values) for row, values in sums.items()
+            }
+            for name, design in candidates.items()
+            for number in numbers
+        }
+        facts = {
+            "z": closure.encode(x),
+            "y": y,
+            "outside": (outside**2).sum(),
+            "force": (f**2).sum(),
+            "condition": closure.condition(x),
+        }
+        return facts, variances
+
+    facts, variances = jax.lax.map(one, (snapshots.x, snapshots.force))
+    return facts, jax.tree.map(lambda a: a.mean(axis=0), variances)
+
+
+def _defect(z: np.ndarray, y: np.ndarray) -> Float[np.ndarray, " d"]:
+    """δ: what a kernel ridge regression of y on z misses on the state that it was not given.
+
+    Leave-one-out residuals in closed form, rᵢ = αᵢ/(K + λ)⁻¹ᵢᵢ; of all widths and λ, the best one.
+    """
+    z = (z - z.mean(axis=0)) / z.std(axis=0)
+    y = (y - y.mean(axis=0)) / y.std(axis=0)
+    distance = ((z[:, None] - z[None]) ** 2).sum(axis=-1) / z.shape[1]
+    missed = np.ones(y.shape[1])  # the mean alone
+    for width in (0.5, 1.0, 2.0, 4.0, 8.0):
+        # A smooth function about a linear one: the constant and z have kernels of their own.
+        kernel = np.exp(-distance / (2 * width**2)) + 1 + z @ z.T
+        values, vectors = np.linalg.eigh(kernel)
+        for ridge in 10.0 ** np.arange(-8, 2):
+            inverse = (vectors / (values + ridge)) @ vectors.T
+            residual = inverse @ y / np.diag(inverse)[:, None]
+            missed = np.minimum(missed, (residual**2).mean(axis=0))
+    return missed
+
+
+def _seconds(
+    system: AbstractSystem, closure: Closure, snapshots: Snapshots, number: int
+) -> dict[str, float]:
+    """Measured on the pilot states: of a site's force, of a neighbour list, and of an encoding."""
+    x, sites = snapshots.x, snapshots.sites
+    count, total = sites.shape
+    if isinstance(system, HostSystem):
+        states = np.asarray(x)
+        everywhere = np.arange(total)
+        neighbours = _timed(lambda: [system.neighbours(a) for a in states]) / count
+        lists = [system.neighbours(a) for a in states]
+        force = _timed(
+            lambda: [
+                system.force_at(a, everywhere, neighbours=own)
+                for a, own in zip(states, lists, strict=True)
+            ]
+        ) / (count * total)
+    else:
+        listed = eqx.filter_jit(jax.vmap(lambda x: system.neighbours(x)))
+        lists = listed(x)
+        neighbours = 0.0 if lists is None else _timed(lambda: listed(x)) / count
+        at = eqx.filter_jit(jax.vmap(lambda x, s, n: system.force_at(x, s, neighbours=n)))
+        whole, few = (_timed(lambda s=s: at(x, s, lists)) for s in (sites, sites[:, :1]))
+        force = max(whole - few, 0.1 * whole) / (count * (total - 1))
+    part = _with_sites(snapshots, number)
+    encoding = _timed(lambda: label(Lifted(), closure, part, spread=1.0).b) / count
+    return {"force": force, "neighbours": neighbours, "encoding": encoding}
+
+
+def _with_sites(snapshots: Snapshots, number: int) -> Snapshots:
+    """The same states with the forces on their first sites only."""
+    return Snapshots(
+        snapshots.x,
+        snapshots.sites[:, :number],
+        snapshots.force[:, :number],
+        free=snapshots.free,
+        known=snapshots.known,
+    )
+
+
+def _timed(work: Callable[[], Any]) -> float:
+    """Seconds of the fastest of five runs, after one that compiles."""
+    jax.block_until_ready(work())
+    taken = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        jax.block_until_ready(work())
+        taken.append(time.perf_counter() - begun)
+    return min(taken)
+
+
+def _between(
+    count: Any, numbers: tuple[int, ...], noise: Float[np.ndarray, " numbers"]
+) -> Float[np.ndarray, "..."]:
+    """ν between the numbers at which it is known, by powers of the number of sites."""
+    floor = 1e-12
+    logarithm = np.interp(np.log(count), np.log(numbers), np.log(noise + floor))
+    return np.asarray(np.exp(logarithm) - floor)
+
+
+def _percent(share: float) -> str:
+    if share < 1e-4:
+        return "less than 0.01 %"
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"

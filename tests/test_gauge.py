@@ -1,0 +1,152 @@
+"""The gauge: ν, η, κ and δ against what they mean, the recommended number, the sentence."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from catalogue import DESIGNS, Heat, Ring, closure, host_system, state, states
+
+import macrokit as mk
+from macrokit._gauge import _defect, diagnose
+
+RING = Ring()
+KEY = jax.random.key(0)
+CANDIDATES = {name: build() for name, build in DESIGNS.items()}
+
+
+@pytest.fixture(scope="module")
+def ring() -> mk.Diagnosis:
+    return diagnose(RING, closure(RING), states(RING, 12), fraction=0.5, candidates=CANDIDATES)
+
+
+def test_the_noise_is_that_of_redraws(ring: mk.Diagnosis) -> None:
+    """ν = mean Var(ŷ | x)/Var y over the pilot states, by brute force."""
+    phi, pilot = closure(RING), np.asarray(states(RING, 12))
+    for estimator, control in (("direct", 0.0), ("lifted", 1.0), ("difference", 1.0)):
+        for design in ("without-replacement", "stratified"):
+            drawn = [
+                mk.redraw(
+                    RING, phi, x, CANDIDATES[design], 6, control=control, count=2_000, key=KEY
+                )
+                for x in pilot
+            ]
+            variance = np.mean([d.estimates.var(axis=0) for d in drawn], axis=0)
+            rates = np.stack([d.truth for d in drawn])
+            expected = variance / rates.var(axis=0)
+            np.testing.assert_allclose(ring.noise[estimator, design], expected, rtol=0.1)
+
+
+def test_the_other_numbers(ring: mk.Diagnosis) -> None:
+    phi, pilot = closure(RING), states(RING, 12)
+    assert ring.eta == pytest.approx(float(mk.lift_defect(RING, phi, pilot)), rel=1e-4)
+    conditions = np.asarray(jax.jit(jax.vmap(lambda x: phi.condition(x)))(pilot))
+    assert ring.condition == pytest.approx((conditions.mean(), conditions.max()), rel=1e-4)
+    assert ring.forces == 12 * 12
+    assert (ring.sites, ring.number, ring.observables) == (12, 6, 2)
+    assert ring.numbers[0] == 1
+    assert ring.numbers[-1] == 12
+    for (_, design), curve in ring.curves.items():
+        all_drawn = design not in ("with-replacement", "proportional-to-size")
+        assert (curve[-1] < 1e-9) == all_drawn
+        assert curve[0] > curve[len(curve) // 2]
+    assert all(second >= 0 for second in ring.seconds.values())
+    assert ring.noise[ring.best].mean() == min(noise.mean() for noise in ring.noise.values())
+
+
+def test_the_recommended_number_is_the_two_stage_optimum() -> None:
+    """√(c ν₁) where ν = ν₁/s, that is, with replacement."""
+    candidates = {"with-replacement": mk.designs.WithReplacement()}
+    found = []
+    for force_seconds in (1e-7, 1e-5, 1e3):
+        d = diagnose(
+            RING,
+            closure(RING),
+            states(RING, 12),
+            candidates=candidates,
+            force_seconds=force_seconds,
+        )
+        overhead = (d.seconds["encoding"] + d.seconds["neighbours"]) / force_seconds
+        first = d.noise[d.best].mean() * d.number
+        expected = np.clip(np.sqrt(overhead * first), 1, 12)
+        assert abs(d.recommended - expected) <= 1
+        assert d.share == pytest.approx(d.recommended / 12 * (1 + first / d.recommended), rel=0.02)
+        found.append(d.recommended)
+    assert found[0] >= found[1] >= found[2] == 1
+    assert found[0] > found[2]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_the_defect_is_the_noise_that_z_does_not_tell(share: float) -> None:
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(300, 2))
+    smooth = np.sin(z[:, :1]) + 0.3 * z[:, 1:] ** 2
+    y = smooth / smooth.std() * np.sqrt(1 - share) + np.sqrt(share) * rng.normal(size=(300, 1))
+    (found,) = _defect(z, y)
+    assert found == pytest.approx(share, abs=0.06 if share else 1e-3)
+
+
+def test_the_defect_of_closures_that_close_and_that_do_not() -> None:
+    """Three modes of the heat equation close; a sum of two that decay unequally does not."""
+    heat = Heat()
+    rng = np.random.default_rng(1)
+    x = (rng.normal(size=(60, 3)) @ heat.modes())[..., None].astype(np.float32)
+    closed = diagnose(heat, heat.closure(), x, candidates=CANDIDATES)
+    assert closed.defect.max() < 1e-6
+
+    class Corner(Heat):
+        def observable(self, x):
+            return x[:3].mean(axis=0)
+
+    system, angle = Corner(), 2 * np.pi * np.arange(16) / 16
+    modes = np.stack([np.cos(n * angle) for n in (1, 2, 3)])
+    x = (rng.normal(size=(60, 3)) @ modes)[..., None].astype(np.float32)
+    phi = dataclasses.replace(heat.closure(), observable=system.observable)
+    broken = diagnose(system, phi, x, candidates=CANDIDATES)
+    assert 0.1 < broken.defect[0] <= 1
+    assert broken.names == ("z*1", "ẑ1")
+    assert broken.sentence.endswith("cannot be told from z: the closure is a problem too.")
+
+
+def test_the_sentence(ring: mk.Diagnosis) -> None:
+    small = {ring.best: np.full(4, 0.13)}
+    quiet = dataclasses.replace(ring, noise=small, defect=np.zeros(4), eta=0.02, number=5)
+    said = quiet.sentence
+    assert said.startswith("Sampling noise is 13 % with 5 of 12 sites")
+    assert said.endswith("partial forces pay; lifting leaves 2 % of the force unexplained.")
+    fast = dataclasses.replace(quiet, eta=0.9)
+    assert fast.sentence.endswith("lifting explains 10 % of the force only.")
+    open_ = dataclasses.replace(quiet, defect=np.array([0.1, 0.8, 0, 0]), names=tuple("abcd"))
+    assert "pay; but 80 % of d(b)/dt cannot be told from z: the closure" in open_.sentence
+    noisy = dataclasses.replace(quiet, noise={ring.best: np.full(4, 0.9)})
+    assert "90 % with 5 of 12 sites" in noisy.sentence
+    assert "sampling is the problem, draw more sites" in noisy.sentence
+    still = dataclasses.replace(quiet, noise={ring.best: np.full(4, 1e-9)}, eta=1e-6)
+    assert "Sampling noise is less than 0.01 % with" in still.sentence
+
+
+def test_the_table_can_be_read(ring: mk.Diagnosis) -> None:
+    text = str(ring)
+    assert max(len(line) for line in text.splitlines()[:-1]) <= 130
+    for name in ("lifted, stratified", "δ, cannot be told", "recommended:", "144 forces"):
+        assert name in text
+    assert text.endswith(ring.sentence)
+
+
+def test_host_systems_have_a_gauge_too() -> None:
+    host = host_system()
+    same = mk.systems.PredatorPrey(nodes=6)
+    candidates = {"without-replacement": mk.designs.WithoutReplacement()}
+    d, twin = (
+        diagnose(system, closure(same), states(same, 10), candidates=candidates)
+        for system in (host, same)
+    )
+    assert d.seconds["force"] > twin.seconds["force"]  # loops in Python
+    key = ("lifted", "without-replacement")
+    np.testing.assert_allclose(d.noise[key], twin.noise[key], rtol=1e-3)
+
+
+def test_too_few_states() -> None:
+    message = r"at least 10 pilot states, better 50, but got 3\. Take more of them by `spread`"
+    with pytest.raises(ValueError, match=message):
+        diagnose(RING, closure(RING), np.asarray([state(RING)] * 3))
