@@ -146,7 +146,8 @@ def diagnose(
         lambda a: np.asarray(a, float), _pilot(system, closure, everything, candidates, numbers)
     )
     rates, scale = facts["y"], facts["y"].var(axis=0)
-    observed = rates.shape[1] - len(closure.encoder(everything.x[0]))
+    names = variable_names(system, closure, x[0])
+    observed = len(closure.observable(everything.x[0]))
     noise = {
         (estimator, design): variances[design, number][row] / scale
         for estimator, row in _SUM.items()
@@ -165,9 +166,8 @@ def diagnose(
     overhead = (seconds["neighbours"] + seconds["encoding"]) / seconds["force"]
     counts = np.arange(1, total + 1)
     cost = (1 + _between(counts, numbers, curves[best])) * (overhead + counts)
-    named = system.observable_names or tuple(f"z*{k + 1}" for k in range(observed))
     return Diagnosis(
-        names=(*named, *(f"ẑ{k + 1}" for k in range(rates.shape[1] - observed))),
+        names=names,
         observables=observed,
         sites=total,
         number=number,
@@ -182,6 +182,16 @@ def diagnose(
         best=best,
         forces=everything.forces,
     )
+
+
+def variable_names(
+    system: AbstractSystem, closure: Closure, x: Float[AnyArray, "sites channels"]
+) -> tuple[str, ...]:
+    """Of the macroscopic variables: the observables', then ẑ1, ẑ2 …"""
+    x = jnp.asarray(x)
+    observed, learned = len(closure.observable(x)), len(closure.encoder(x))
+    named = system.observable_names or tuple(f"z*{k + 1}" for k in range(observed))
+    return (*named, *(f"ẑ{k + 1}" for k in range(learned)))
 
 
 def _with_size(design: designs.AbstractDesign, closure: Closure) -> designs.AbstractDesign:

@@ -65,6 +65,7 @@ def redraw(
     everything = sample(system, np.asarray(x)[None], key=key)
     paid = np.array([c not in everything.free for c in range(everything.x.shape[2])], float)
     x, force = everything.x[0], everything.force[0]
+    control = np.asarray(control, x.dtype)  # traced, so that a slider recompiles nothing
     rates, each, variance, sites, weights = _redraw(
         system, closure, design, number, x, force, paid, control, jax.random.split(key, count)
     )

@@ -42,12 +42,22 @@ def run(loss: str, forces: int, errors: list[float | None]) -> dict:
 
 RUNS = [run("L_z", 60_000, [5e-4, 6e-4]), run("L_{x,1/5}", 60_000, [3e-4, 4e-4])]
 
+CURVES = {
+    ("lifted", "stratified"): np.array([0.1, 0.0]),
+    ("direct", "stratified"): np.array([3.0, 0.2]),
+}
+DRAWS = RNG.normal(size=2_000)
+
 FIGURES = {
     "field": lambda: plots.field_figure(TIMES, RNG.uniform(size=(31, 5)), np.ones((31, 5))),
     "observables": lambda: plots.observables_figure(TIMES, TRUTH, NAMES, {"all": TRUTH[None]}),
     "scores": lambda: plots.scores_figure(SCORES),
     "demo": lambda: plots.demo_figure(RUNS),
     "recorded": lambda: plots.recorded_figure({"runs": RUNS}, {"L_z": {60_000: (1e-2, 1e-3)}}),
+    "noise": lambda: plots.noise_figure((1, 10), CURVES, recommended=3, defect=0.02),
+    "redraws": lambda: plots.redraws_figure(
+        {"a": DRAWS, "b": 2 * DRAWS}, 0.0, {"a": 1.0, "b": 2.0}
+    ),
     "sites": lambda: plots.sites_figure(np.ones(5), np.zeros(5), np.array([0, 7])),
 }
 
@@ -146,3 +156,30 @@ def contrast(a: str, b: str) -> float:
 
     light, dark = sorted((luminance(a), luminance(b)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
+
+
+def test_noise_figure_marks_what_matters() -> None:
+    figure = plots.noise_figure((1, 10), CURVES, recommended=3, defect=0.02)
+    lifted, direct = figure.data
+    assert (lifted.name, list(lifted.y)) == ("lifted, stratified", [0.1, 1e-6])  # none is drawn low
+    assert lifted.line.color == direct.line.color
+    assert lifted.line.dash != direct.line.dash
+    texts = {annotation.text: annotation for annotation in figure.layout.annotations}
+    assert texts[" 3 recommended"].x == pytest.approx(np.log10(3))
+    assert texts["δ, what z cannot tell"].y == pytest.approx(np.log10(0.02))
+
+
+def test_histogram_is_a_density_beside_the_predicted_one() -> None:
+    bars, bell = plots.histogram_traces(DRAWS, 0.0, 1.0)
+    assert np.sum(np.array(bars.y) * bars.width) == pytest.approx(1, abs=0.01)
+    assert np.trapezoid(bell.y, bell.x) == pytest.approx(1, abs=1e-3)
+    assert max(bell.y) == pytest.approx(1 / np.sqrt(2 * np.pi), rel=1e-3)
+    none, _ = plots.histogram_traces(np.zeros(5), 0.0, 0.0)  # no noise at all is drawn too
+    assert np.isfinite(none.y).all()
+
+
+def test_running_z_is_the_mean_over_its_error() -> None:
+    counts, z = plots.running_z(DRAWS, 0.1)
+    assert (counts[0], counts[-1]) == (10, 2_000)
+    expected = (DRAWS.mean() - 0.1) / (DRAWS.std() / np.sqrt(2_000))
+    assert z[-1] == pytest.approx(expected)

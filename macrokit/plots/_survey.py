@@ -4,16 +4,15 @@ from collections.abc import Mapping
 
 import numpy as np
 import plotly.graph_objects as go
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from plotly.subplots import make_subplots
 
 from .._types import AnyArray
-from ._style import COLOURS, GREY, log_axis, style
+from ._style import COLOURS, GREY, style
 
-SITES = "sites drawn in a snapshot"
-NOISE = "sampling noise ν = Var(ŷ | x) / Var y (1)"
-# Below this nothing is left but rounding.
-_LEAST = 1e-9
+SITES = "sites drawn in a snapshot (number)"
+NOISE = "sampling noise ν (1; less than 10⁻⁶ drawn there)"
+_LEAST = 1e-6  # what is less is of no consequence, and a logarithm has no zero
 
 
 def noise_figure(
@@ -32,11 +31,9 @@ def noise_figure(
     dashes = dict(zip(dict.fromkeys(e for e, _ in curves), ("solid", "dot", "dash"), strict=False))
     colours = dict(zip(dict.fromkeys(d for _, d in curves), COLOURS, strict=False))
     for (estimator, design), noise in curves.items():
-        # Where every site is drawn there is no noise, and a logarithm has no zero.
-        shown = np.where(np.asarray(noise) > _LEAST, noise, np.nan)
         figure.add_scatter(
             x=np.asarray(numbers),
-            y=shown,
+            y=np.maximum(noise, _LEAST),
             name=f"{estimator}, {design}",
             mode="lines+markers",
             line={"color": colours[design], "dash": dashes[estimator], "width": 3},
@@ -54,11 +51,15 @@ def noise_figure(
             showarrow=False,
         )
     if defect is not None and defect > _LEAST:
-        figure.add_hline(
-            defect,
-            line={"color": GREY},
-            annotation_text="δ, what z cannot tell",
-            annotation_position="bottom right",
+        figure.add_hline(defect, line={"color": GREY})
+        figure.add_annotation(
+            x=1,
+            xref="paper",
+            y=np.log10(defect),
+            xanchor="right",
+            yanchor="bottom",
+            text="δ, what z cannot tell",
+            showarrow=False,
         )
     style(figure, height=460)
     figure.update_layout(
@@ -67,7 +68,7 @@ def noise_figure(
     )
     ticks = [n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if n <= max(numbers)]
     figure.update_xaxes(type="log", title_text=SITES, tickvals=ticks)
-    return figure.update_yaxes(log_axis(NOISE, (1,)), exponentformat="power")
+    return figure.update_yaxes(type="log", title_text=NOISE, dtick=1, exponentformat="power")
 
 
 def histogram_traces(
@@ -80,7 +81,8 @@ def histogram_traces(
     counts, _ = np.histogram(estimates, edges)
     share = counts / max(len(estimates), 1) / np.diff(edges)
     x = truth + width * np.linspace(-4.5, 4.5, 201)
-    bell = np.exp(-0.5 * ((x - truth) / width) ** 2) / (width * np.sqrt(2 * np.pi))
+    predicted = max(float(deviation), 1e-3 * width)
+    bell = np.exp(-0.5 * ((x - truth) / predicted) ** 2) / (predicted * np.sqrt(2 * np.pi))
     middle = (edges[1:] + edges[:-1]) / 2
     bars = go.Bar(
         x=middle, y=share, width=np.diff(edges), name="redraws", marker={"color": COLOURS[1]}
@@ -91,7 +93,7 @@ def histogram_traces(
 
 def running_z(
     estimates: Float[AnyArray, " redraws"], truth: float
-) -> tuple[Float[np.ndarray, " shown"], Float[np.ndarray, " shown"]]:
+) -> tuple[Int[np.ndarray, " shown"], Float[np.ndarray, " shown"]]:
     """After how many redraws, and how many standard errors the mean is then from the truth."""
     estimates = np.asarray(estimates, float) - truth
     counts = np.unique(np.geomspace(10, max(len(estimates), 10), 200).astype(int))
@@ -116,7 +118,7 @@ def redraws_figure(
         cols=2,
         column_widths=[0.58, 0.42],
         horizontal_spacing=0.12,
-        vertical_spacing=0.2 / len(names),
+        vertical_spacing=0.35 / len(names),
         subplot_titles=[title for name in names for title in (name, "")],
     )
     for row, name in enumerate(names, start=1):
@@ -129,10 +131,9 @@ def redraws_figure(
         figure.add_scatter(x=counts, y=z, line=line, showlegend=False, row=row, col=2)
         for bound in (-4, 4):
             figure.add_hline(bound, line={"color": GREY, "dash": "dot"}, row=row, col=2)
-        figure.update_yaxes(title_text="density", showticklabels=False, row=row, col=1)
-        figure.update_yaxes(title_text="bias / std. error", range=[-5, 5], row=row, col=2)
-        figure.update_xaxes(type="log", dtick=1, row=row, col=2)
-    style(figure, height=170 + 190 * len(names))
-    figure.update_layout(legend={"y": 1.08}, bargap=0)
-    figure.update_xaxes(title_text=f"estimate of {quantity}", row=len(names), col=1)
-    return figure.update_xaxes(title_text="redraws", row=len(names), col=2)
+        figure.update_yaxes(title_text="density (1)", showticklabels=False, row=row, col=1)
+        figure.update_yaxes(title_text="bias / std. error (1)", range=[-5, 5], row=row, col=2)
+        figure.update_xaxes(title_text=f"estimate of {quantity} (1/time)", row=row, col=1)
+        figure.update_xaxes(title_text="redraws (number)", type="log", dtick=1, row=row, col=2)
+    style(figure, height=130 + 240 * len(names))
+    return figure.update_layout(legend={"y": 1.08}, bargap=0)

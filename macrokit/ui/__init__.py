@@ -10,6 +10,7 @@ pytest) `start()` runs to the end and raises what goes wrong.
 
 from ._comparison import Comparison as Comparison
 from ._lab import Lab as Lab
+from ._laboratory import EstimatorLaboratory as EstimatorLaboratory
 from ._run import Run as Run
 from ._scenes import SCENES as SCENES
 from ._scenes import Knob as Knob
