@@ -49,7 +49,7 @@ def test_every_setting_counts(lab: ui.EstimatorLaboratory) -> None:
     lab.settings["number"].value = 1
     assert said(lab.status).startswith("500 redraws of 1 of 12 sites.")
     lab.settings["variable"].value = "ẑ1"
-    assert lab.live.layout.xaxis2.title.text == "estimate of d(ẑ1)/dt"
+    assert lab.live.layout.xaxis2.title.text == "estimate of d(ẑ1)/dt (1/time)"
 
 
 def test_what_the_model_knows_recompiles_nothing(lab: ui.EstimatorLaboratory) -> None:

@@ -135,5 +135,5 @@ def redraws_figure(
         figure.update_yaxes(title_text="bias / std. error (1)", range=[-5, 5], row=row, col=2)
         figure.update_xaxes(title_text=f"estimate of {quantity} (1/time)", row=row, col=1)
         figure.update_xaxes(title_text="redraws (number)", type="log", dtick=1, row=row, col=2)
-    style(figure, height=130 + 240 * len(names))
+    style(figure, height=110 + 220 * len(names))
     return figure.update_layout(legend={"y": 1.08}, bargap=0)

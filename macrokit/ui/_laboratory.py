@@ -172,7 +172,9 @@ class EstimatorLaboratory(Panel):
             predicted.update(x=bell.x, y=bell.y)
             true.update(x=[truth, truth], y=[0, float(bell.y.max())])
             walk.update(x=counts, y=z)
-            self.live.update_xaxes(title_text=f"estimate of d({self._names[k]})/dt", row=2, col=1)
+            self.live.update_xaxes(
+                title_text=f"estimate of d({self._names[k]})/dt (1/time)", row=2, col=1
+            )
         self.status.value = status_text(self._sentence(drawn.estimates[:, k], truth, deviation))
 
     def _sentence(self, estimates: np.ndarray, truth: float, deviation: float) -> str:
@@ -215,7 +217,7 @@ class EstimatorLaboratory(Panel):
             showlegend=False, bargap=0, margin={"t": 30, "b": 50, "l": 60, "r": 10}, font_size=12
         ).update_annotations(font_size=13)
         figure.update_xaxes(title_text="site (index)", row=1, col=1)
-        figure.update_xaxes(title_text="redraws", type="log", dtick=1, row=2, col=2)
+        figure.update_xaxes(title_text="redraws (number)", type="log", dtick=1, row=2, col=2)
         figure.update_yaxes(title_text="state (1)", row=1, col=1)
-        figure.update_yaxes(title_text="density", showticklabels=False, row=2, col=1)
-        return figure.update_yaxes(title_text="bias / std. error", range=[-5, 5], row=2, col=2)
+        figure.update_yaxes(title_text="density (1)", showticklabels=False, row=2, col=1)
+        return figure.update_yaxes(title_text="bias / std. error (1)", range=[-5, 5], row=2, col=2)
