@@ -31,8 +31,8 @@ class Diagnosis:
     - `condition`: mean and largest κ(M).
     - `defect`: δ = E Var(y | z)/Var y, the share of dz/dt that cannot be told from z; an upper
       bound, which falls with more pilot states.
-    - `noise`: ν = E Var(ŷ | x)/Var y by (estimator, design), what sampling `number` of the `sites`
-      adds. - `curves`: its mean over the variables, at `numbers` of sites.
+    - `curves`: ν = E Var(ŷ | x)/Var y by (estimator, design), what drawing one of the `numbers` of
+      the `sites` adds. - `number`: the one for which the table is made.
     - `seconds`: measured, of a site's "force", a "neighbours" list, an "encoding" with J and M.
     - `recommended`: number of sites; `best`: the (estimator, design) of the least noise.
     - `forces`: what the pilot cost.
@@ -45,35 +45,42 @@ class Diagnosis:
     eta: float
     condition: tuple[float, float]
     defect: Float[np.ndarray, " d"]
-    noise: Mapping[tuple[str, str], Float[np.ndarray, " d"]]
     numbers: tuple[int, ...]
-    curves: Mapping[tuple[str, str], Float[np.ndarray, " numbers"]]
+    curves: Mapping[tuple[str, str], Float[np.ndarray, "numbers d"]]
     seconds: Mapping[str, float]
     recommended: int
     best: tuple[str, str]
     forces: int
 
     @property
+    def noise(self) -> dict[tuple[str, str], Float[np.ndarray, " d"]]:
+        """ν of every (estimator, design) with `number` sites."""
+        index = self.numbers.index(self.number)
+        return {names: curve[index] for names, curve in self.curves.items()}
+
+    @property
     def share(self) -> float:
         """Forces for the accuracy that snapshots with every force reach, as a share of theirs:
-        s (1 + ν(s))/N at the recommended number s."""
-        noise = _between(self.recommended, self.numbers, self.curves[self.best])
-        return float(self.recommended * (1 + noise) / self.sites)
+        s (δ + ν(s))/(N δ) at the recommended number s, averaged over the variables."""
+        defect = _mean_defect(self.defect)
+        noise = float(self.curves[self.best][self.numbers.index(self.recommended)].mean())
+        return self.recommended * (defect + noise) / (self.sites * defect)
 
     @property
     def sentence(self) -> str:
         """Whether partial forces pay here, and what the problem is if there is one."""
-        noise = float(self.noise[self.best][: self.observables].max())
         worst = int(np.argmax(self.defect[: self.observables]))
         defect = float(self.defect[worst])
-        pays = "partial forces pay" if noise < 0.5 else "sampling is the problem, draw more sites"
-        said = f"Sampling noise is {_percent(noise)} with {self.number} of {self.sites} sites"
-        said += f" ({', '.join(self.best)}): {pays}"
+        pays = self.share < 0.9
+        number = self.recommended if pays else self.number
+        noise = self.curves[self.best][self.numbers.index(number)][: self.observables].max()
+        said = f"Sampling noise is {_percent(noise)} with {number} of {self.sites} sites"
+        said += f" ({', '.join(self.best)}): "
+        said += "partial forces pay" if pays else "sampling is the problem, draw all sites"
         if defect > 0.1:
             lost = f"{_percent(defect)} of d({self.names[worst]})/dt cannot be told from z"
-            alone = noise < 0.5
-            return f"{said}; {'but' if alone else 'and'} {lost}: the closure is " + (
-                "the problem." if alone else "a problem too."
+            return f"{said}; {'but' if pays else 'and'} {lost}: the closure is " + (
+                "the problem." if pays else "a problem too."
             )
         if self.eta > 0.5:
             return f"{said}; lifting explains {_percent(1 - self.eta)} of the force only."
@@ -97,7 +104,7 @@ class Diagnosis:
             f"seconds: force on a site {force:.1e}, neighbour list {neighbours:.1e}, encoding with "
             f"Jacobian {encoding:.1e}",
             f"recommended: {self.recommended} of {self.sites} sites by {', '.join(self.best)}, "
-            f"{_percent(self.share)} of all forces for the same accuracy",
+            f"{_percent(self.share)} of the forces that whole snapshots need for the same accuracy",
             f"this pilot cost {self.forces:,} forces",
             self.sentence,
         ]
@@ -124,9 +131,11 @@ def diagnose(
     - `candidates`: designs by name; by default those of the catalogue, with |Jᵢ| as size.
     - `force_seconds`: the force on a site, where the engine to come is dearer than this one.
 
-    The recommended number of sites minimises (1 + ν(s)) (c + s), c the seconds of a neighbour list
-    and an encoding in units of a site's force. With ν = ν₁/s that is the two-stage optimum √(c ν₁)
-    (Cochran 1977, section 10.6), for the seconds that a given accuracy takes.
+    The recommended number of sites, one of ten from a single site to all of them, minimises
+    (δ + ν(s)) (c + s), the seconds that a given accuracy takes: ν is the variance within snapshots,
+    δ what is left between them once the model knows z, and c the seconds of a neighbour list and an
+    encoding in units of a site's force. With ν = ν₁/s it is the two-stage optimum √(c ν₁/δ)
+    (Cochran 1977, section 10.6). Where δ is small against ν₁/N, every force is worth its price.
 
     Raises `ValueError` with fewer than 10 states.
     """
@@ -141,31 +150,26 @@ def diagnose(
     everything = sample(system, x, key=jax.random.key(0))
     total = system.num_sites
     number = max(1, round(fraction * total))
-    numbers = tuple(sorted({*np.geomspace(1, total, 8).round().astype(int).tolist(), number}))
+    numbers = tuple(sorted({*np.geomspace(1, total, 10).round().astype(int).tolist(), number}))
     facts, variances = jax.tree.map(
         lambda a: np.asarray(a, float), _pilot(system, closure, everything, candidates, numbers)
     )
     rates, scale = facts["y"], facts["y"].var(axis=0)
     names = variable_names(system, closure, x[0])
     observed = len(closure.observable(everything.x[0]))
-    noise = {
-        (estimator, design): variances[design, number][row] / scale
+    curves = {
+        (estimator, design): np.stack([variances[design, s][row] / scale for s in numbers])
         for estimator, row in _SUM.items()
         for design in candidates
     }
-    curves = {
-        (estimator, design): np.array(
-            [(variances[design, s][_SUM[estimator]] / scale).mean() for s in numbers]
-        )
-        for estimator, design in noise
-    }
-    best = min(noise, key=lambda name: noise[name].mean())
+    best = min(curves, key=lambda names: curves[names][numbers.index(number)].mean())
     seconds = _seconds(system, closure, everything, number)
     if force_seconds is not None:
         seconds["force"] = force_seconds
     overhead = (seconds["neighbours"] + seconds["encoding"]) / seconds["force"]
-    counts = np.arange(1, total + 1)
-    cost = (1 + _between(counts, numbers, curves[best])) * (overhead + counts)
+    defect = _defect(facts["z"], rates)
+    variance = _mean_defect(defect) + curves[best].mean(axis=1)
+    cost = variance * (overhead + np.array(numbers))
     return Diagnosis(
         names=names,
         observables=observed,
@@ -173,12 +177,11 @@ def diagnose(
         number=number,
         eta=float(facts["outside"].sum() / facts["force"].sum()),
         condition=(float(facts["condition"].mean()), float(facts["condition"].max())),
-        defect=_defect(facts["z"], rates),
-        noise=noise,
+        defect=defect,
         numbers=numbers,
         curves=curves,
         seconds=seconds,
-        recommended=int(counts[np.argmin(cost)]),
+        recommended=numbers[int(np.argmin(cost))],
         best=best,
         forces=everything.forces,
     )
@@ -259,6 +262,11 @@ def _defect(z: np.ndarray, y: np.ndarray) -> Float[np.ndarray, " d"]:
     return missed
 
 
+def _mean_defect(defect: np.ndarray) -> float:
+    """δ averaged over the variables; never quite nothing, so that it can be divided by."""
+    return max(float(defect.mean()), 1e-9)
+
+
 def _seconds(
     system: AbstractSystem, closure: Closure, snapshots: Snapshots, number: int
 ) -> dict[str, float]:
@@ -308,15 +316,6 @@ def _timed(work: Callable[[], Any]) -> float:
         jax.block_until_ready(work())
         taken.append(time.perf_counter() - begun)
     return min(taken)
-
-
-def _between(
-    count: Any, numbers: tuple[int, ...], noise: Float[np.ndarray, " numbers"]
-) -> Float[np.ndarray, "..."]:
-    """ν between the numbers at which it is known, by powers of the number of sites."""
-    floor = 1e-12
-    logarithm = np.interp(np.log(count), np.log(numbers), np.log(noise + floor))
-    return np.asarray(np.exp(logarithm) - floor)
 
 
 def _percent(share: float) -> str:
