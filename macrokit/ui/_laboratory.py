@@ -214,9 +214,14 @@ class EstimatorLaboratory(Panel):
             figure.add_hline(bound, line={"color": grey, "dash": "dot"}, row=2, col=2)
         plots.style(figure, height=_HEIGHT)
         figure.update_layout(
-            showlegend=False, bargap=0, margin={"t": 30, "b": 50, "l": 60, "r": 10}, font_size=12
+            autosize=True,
+            showlegend=False,
+            bargap=0,
+            margin={"t": 30, "b": 50, "l": 60, "r": 10},
+            font_size=12,
         ).update_annotations(font_size=13)
-        figure.update_xaxes(title_text="site (index)", row=1, col=1)
+        last = len(self.redrawing.states[0]) - 1
+        figure.update_xaxes(title_text="site (index)", range=[-1, last + 1], row=1, col=1)
         figure.update_xaxes(title_text="redraws (number)", type="log", dtick=1, row=2, col=2)
         figure.update_yaxes(title_text="state (1)", row=1, col=1)
         figure.update_yaxes(title_text="density (1)", showticklabels=False, row=2, col=1)
