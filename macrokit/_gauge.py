@@ -1,9 +1,7 @@
 """The gauge: what partial forces will cost in accuracy, known before anything is trained."""
 
 import dataclasses
-import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import equinox as eqx
 import jax
@@ -14,9 +12,9 @@ from jaxtyping import Array, Float
 from . import designs
 from ._closure import Closure
 from ._sampling import Snapshots, sample
+from ._timing import measured_seconds
 from ._types import AnyArray
-from .estimators import Lifted, label
-from .systems import AbstractSystem, HostSystem
+from .systems import AbstractSystem
 
 # The estimators, and which sum over sites makes their noise: of the lifted residual or of J f.
 _SUM = {"lifted": "residual", "difference": "residual", "direct": "whole"}
@@ -163,7 +161,7 @@ def diagnose(
         for design in candidates
     }
     best = min(curves, key=lambda names: curves[names][numbers.index(number)].mean())
-    seconds = _seconds(system, closure, everything, number)
+    seconds = measured_seconds(system, closure, everything, number)
     if force_seconds is not None:
         seconds["force"] = force_seconds
     overhead = (seconds["neighbours"] + seconds["encoding"]) / seconds["force"]
@@ -265,57 +263,6 @@ def _defect(z: np.ndarray, y: np.ndarray) -> Float[np.ndarray, " d"]:
 def _mean_defect(defect: np.ndarray) -> float:
     """δ averaged over the variables; never quite nothing, so that it can be divided by."""
     return max(float(defect.mean()), 1e-9)
-
-
-def _seconds(
-    system: AbstractSystem, closure: Closure, snapshots: Snapshots, number: int
-) -> dict[str, float]:
-    """Measured on the pilot states: of a site's force, of a neighbour list, and of an encoding."""
-    x, sites = snapshots.x, snapshots.sites
-    count, total = sites.shape
-    if isinstance(system, HostSystem):
-        states = np.asarray(x)
-        everywhere = np.arange(total)
-        neighbours = _timed(lambda: [system.neighbours(a) for a in states]) / count
-        lists = [system.neighbours(a) for a in states]
-        force = _timed(
-            lambda: [
-                system.force_at(a, everywhere, neighbours=own)
-                for a, own in zip(states, lists, strict=True)
-            ]
-        ) / (count * total)
-    else:
-        listed = eqx.filter_jit(jax.vmap(lambda x: system.neighbours(x)))
-        lists = listed(x)
-        neighbours = 0.0 if lists is None else _timed(lambda: listed(x)) / count
-        at = eqx.filter_jit(jax.vmap(lambda x, s, n: system.force_at(x, s, neighbours=n)))
-        whole, few = (_timed(lambda s=s: at(x, s, lists)) for s in (sites, sites[:, :1]))
-        force = max(whole - few, 0.1 * whole) / (count * (total - 1))
-    part = _with_sites(snapshots, number)
-    encoding = _timed(lambda: label(Lifted(), closure, part, spread=1.0).b) / count
-    return {"force": force, "neighbours": neighbours, "encoding": encoding}
-
-
-def _with_sites(snapshots: Snapshots, number: int) -> Snapshots:
-    """The same states with the forces on their first sites only."""
-    return Snapshots(
-        snapshots.x,
-        snapshots.sites[:, :number],
-        snapshots.force[:, :number],
-        free=snapshots.free,
-        known=snapshots.known,
-    )
-
-
-def _timed(work: Callable[[], Any]) -> float:
-    """Seconds of the fastest of five runs, after one that compiles."""
-    jax.block_until_ready(work())
-    taken = []
-    for _ in range(5):
-        begun = time.perf_counter()
-        jax.block_until_ready(work())
-        taken.append(time.perf_counter() - begun)
-    return min(taken)
 
 
 def _percent(share: float) -> str:

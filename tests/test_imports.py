@@ -21,7 +21,7 @@ FLOORS = (
     {"_sampling"},
     {"estimators"},
     {"_training", "_rollout"},
-    {"_autoencoder"},
+    {"_autoencoder", "_timing"},
     {"_diagnostics", "_gauge", "_redraws"},
     {"experiments"},
     {"__init__"},

@@ -6,6 +6,9 @@ from jaxtyping import Array, Float
 from .._types import AnyArray, Key, Sites, State, Weights
 from ..systems import AbstractSystem
 
+# What is summed over sites, any number of sums at once.
+Values = Float[AnyArray, "sites quantities"]
+
 
 class AbstractDesign(eqx.Module):
     """How the sites of one snapshot are drawn."""
@@ -22,10 +25,6 @@ class AbstractDesign(eqx.Module):
 
     @abc.abstractmethod
     def variance(
-        self,
-        system: AbstractSystem,
-        x: State,
-        number: int,
-        values: Float[AnyArray, "sites quantities"],
+        self, system: AbstractSystem, x: State, number: int, values: Values
     ) -> Float[Array, " quantities"]:
         """Var Σ w a over redraws, exactly, for quantities a that are known on all sites."""

@@ -3,9 +3,9 @@ from collections.abc import Callable
 import jax
 from jaxtyping import Array, Float
 
-from .._types import AnyArray, Key, Sites, State, Weights
+from .._types import Key, Sites, State, Weights
 from ..systems import AbstractSystem
-from ._abstract import AbstractDesign
+from ._abstract import AbstractDesign, Values
 
 
 class ProportionalToSize(AbstractDesign):
@@ -33,11 +33,7 @@ class ProportionalToSize(AbstractDesign):
         return 1 - (1 - self.probability(x)) ** number
 
     def variance(
-        self,
-        system: AbstractSystem,
-        x: State,
-        number: int,
-        values: Float[AnyArray, "sites quantities"],
+        self, system: AbstractSystem, x: State, number: int, values: Values
     ) -> Float[Array, " quantities"]:
         probability = self.probability(x)[:, None]
         away = values / probability - values.sum(axis=0, keepdims=True)

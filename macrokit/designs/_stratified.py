@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._types import AnyArray, Key, Sites, State, Weights
+from .._types import Key, Sites, State, Weights
 from ..systems import AbstractSystem
-from ._abstract import AbstractDesign
+from ._abstract import AbstractDesign, Values
 from ._blocks import blocks
 
 
@@ -38,11 +38,7 @@ class Stratified(AbstractDesign):
         return jnp.zeros(len(order)).at[jnp.asarray(order)].set(np.repeat(1 / sizes, sizes))
 
     def variance(
-        self,
-        system: AbstractSystem,
-        x: State,
-        number: int,
-        values: Float[AnyArray, "sites quantities"],
+        self, system: AbstractSystem, x: State, number: int, values: Values
     ) -> Float[Array, " quantities"]:
         order, sizes = blocks(system, x, number, by=self.by)
         block = np.repeat(np.arange(number), sizes)

@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from .._types import AnyArray, Key, Sites, State, Weights
+from .._types import Key, Sites, State, Weights
 from ..systems import AbstractSystem
-from ._abstract import AbstractDesign
+from ._abstract import AbstractDesign, Values
 from ._blocks import blocks
 
 
@@ -29,11 +29,7 @@ class Systematic(AbstractDesign):
         return jnp.full(system.num_sites, number / system.num_sites)
 
     def variance(
-        self,
-        system: AbstractSystem,
-        x: State,
-        number: int,
-        values: Float[AnyArray, "sites quantities"],
+        self, system: AbstractSystem, x: State, number: int, values: Values
     ) -> Float[Array, " quantities"]:
         order, _ = blocks(system, x, number)
         total = len(order)

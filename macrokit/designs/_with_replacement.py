@@ -2,9 +2,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._types import AnyArray, Key, Sites, State, Weights
+from .._types import Key, Sites, State, Weights
 from ..systems import AbstractSystem
-from ._abstract import AbstractDesign
+from ._abstract import AbstractDesign, Values
 
 
 class WithReplacement(AbstractDesign):
@@ -27,10 +27,6 @@ class WithReplacement(AbstractDesign):
         return jnp.full(total, 1 - (1 - 1 / total) ** number)
 
     def variance(
-        self,
-        system: AbstractSystem,
-        x: State,
-        number: int,
-        values: Float[AnyArray, "sites quantities"],
+        self, system: AbstractSystem, x: State, number: int, values: Values
     ) -> Float[Array, " quantities"]:
         return len(values) ** 2 * jnp.var(values, axis=0) / number

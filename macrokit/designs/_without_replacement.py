@@ -2,9 +2,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._types import AnyArray, Key, Sites, State, Weights
+from .._types import Key, Sites, State, Weights
 from ..systems import AbstractSystem
-from ._abstract import AbstractDesign
+from ._abstract import AbstractDesign, Values
 
 
 class WithoutReplacement(AbstractDesign):
@@ -25,11 +25,7 @@ class WithoutReplacement(AbstractDesign):
         return jnp.full(system.num_sites, number / system.num_sites)
 
     def variance(
-        self,
-        system: AbstractSystem,
-        x: State,
-        number: int,
-        values: Float[AnyArray, "sites quantities"],
+        self, system: AbstractSystem, x: State, number: int, values: Values
     ) -> Float[Array, " quantities"]:
         total = len(values)
         spread = jnp.var(values, axis=0) * total / max(total - 1, 1)

@@ -53,10 +53,10 @@ def noise_figure(
     if defect is not None and defect > _LEAST:
         figure.add_hline(defect, line={"color": GREY})
         figure.add_annotation(
-            x=1,
+            x=0.01,
             xref="paper",
             y=np.log10(defect),
-            xanchor="right",
+            xanchor="left",
             yanchor="bottom",
             text="δ, what z cannot tell",
             showarrow=False,
@@ -136,4 +136,7 @@ def redraws_figure(
         figure.update_xaxes(title_text=f"estimate of {quantity} (1/time)", row=row, col=1)
         figure.update_xaxes(title_text="redraws (number)", type="log", dtick=1, row=row, col=2)
     style(figure, height=110 + 220 * len(names))
+    # One scale for all, so that a narrow histogram looks narrow.
+    reach = 4.5 * max(deviations.values())
+    figure.update_xaxes(range=[truth - reach, truth + reach], col=1)
     return figure.update_layout(legend={"y": 1.08}, bargap=0)
