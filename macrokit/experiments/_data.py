@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 
 import equinox as eqx
 import jax
@@ -44,7 +45,8 @@ class Benchmark:
         if name == "shipped":
             closure = pretrained(self.name)
         else:
-            states = spread(self.training, _CLOSURE_STATES, key=jax.random.key(seed))
+            count = min(_CLOSURE_STATES, math.prod(self.training.x.shape[:2]))
+            states = spread(self.training, count, key=jax.random.key(seed))
             closure = make_closure(RECIPES[name], self.system, states, seed=seed)
         return dataclasses.replace(self, closure=closure, closure_name=(name, seed))
 
