@@ -112,6 +112,14 @@ class Closure(eqx.Module):
             jacobian.shape
         )
 
+    def velocity(self, x: State, force: State) -> Macro:
+        """y = J f, the macroscopic velocity that the force on all sites makes."""
+        return jnp.einsum("dnc,nc->d", self.jacobian(x), force)
+
+    def residual(self, x: State, force: State, g: Macro) -> State:
+        """f − A g, what the lift of the velocity g leaves of the force; for g = J f it is f_⊥."""
+        return force - jnp.einsum("dnc,d->nc", self.lift(x), g)
+
     def site_norms(self, x: State) -> Float[Array, " sites"]:
         """|Jᵢ|, how much the macroscopic variables depend on each site."""
         return jnp.sqrt((self.jacobian(x) ** 2).sum(axis=(0, 2)))
@@ -123,6 +131,14 @@ class Closure(eqx.Module):
 
     def _observable_jacobian(self, x: State) -> Jacobian:
         return jax.jacrev(self.observable)(x)
+
+
+@eqx.filter_jit
+def encode_states(
+    closure: Closure, x: Float[Array, "snapshots sites channels"]
+) -> Float[Array, "snapshots d"]:
+    """z of many states, in blocks."""
+    return jax.lax.map(lambda x: closure.encode(x), x, batch_size=min(256, len(x)))
 
 
 def linear_closure(

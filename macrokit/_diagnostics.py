@@ -29,9 +29,8 @@ def lift_defect(
 @eqx.filter_jit
 def _lift_defect(closure: Closure, x: Array, force: Array) -> Float[Array, ""]:
     def one(x: Array, f: Array) -> tuple[Array, Array]:
-        jacobian = closure.jacobian(x)
-        inside = jnp.einsum("dnc,d->nc", closure.lift(x), jnp.einsum("dnc,nc->d", jacobian, f))
-        return ((f - inside) ** 2).sum(), (f**2).sum()
+        outside = closure.residual(x, f, closure.velocity(x, f))
+        return (outside**2).sum(), (f**2).sum()
 
     perpendicular, total = jax.vmap(one)(x, force)
     return perpendicular.sum() / total.sum()

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from . import designs
 from ._closure import Closure
-from ._sampling import Snapshots, sample
+from ._sampling import Snapshots, make_design, sample
 from ._timing import measured_seconds
 from ._types import AnyArray
 from .systems import AbstractSystem
@@ -144,7 +144,7 @@ def diagnose(
             "Take more of them by `spread`."
         )
     if candidates is None:
-        candidates = {name: _with_size(build(), closure) for name, build in designs.TABLE.items()}
+        candidates = {name: make_design(name, closure) for name in designs.TABLE}
     everything = sample(system, x, key=jax.random.key(0))
     total = system.num_sites
     number = max(1, round(fraction * total))
@@ -195,11 +195,6 @@ def variable_names(
     return (*named, *(f"ẑ{k + 1}" for k in range(learned)))
 
 
-def _with_size(design: designs.AbstractDesign, closure: Closure) -> designs.AbstractDesign:
-    needs = isinstance(design, designs.ProportionalToSize) and design.size is None
-    return designs.ProportionalToSize(closure.site_norms) if needs else design
-
-
 @eqx.filter_jit
 def _pilot(
     system: AbstractSystem,
@@ -209,15 +204,14 @@ def _pilot(
     numbers: tuple[int, ...],
 ) -> tuple[dict[str, Array], dict[tuple[str, int], dict[str, Array]]]:
     """What each state says, and the mean variance of both sums by design and number of sites."""
-    paid = jnp.asarray([c not in snapshots.free for c in range(snapshots.x.shape[2])], float)
+    paid = jnp.asarray(snapshots.paid)
 
     def one(snapshot: tuple[Array, Array]) -> tuple[dict, dict]:
         x, f = snapshot
-        jacobian = closure.jacobian(x)
-        y = jnp.einsum("dnc,nc->d", jacobian, f)
-        outside = f - jnp.einsum("dnc,d->nc", closure.lift(x), y)
+        y = closure.velocity(x, f)
+        outside = closure.residual(x, f, y)
         sums = {
-            name: jnp.einsum("dnc,nc,c->nd", jacobian, values, paid)
+            name: jnp.einsum("dnc,nc,c->nd", closure.jacobian(x), values, paid)
             for name, values in (("whole", f), ("residual", outside))
         }
         variances = {

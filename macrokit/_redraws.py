@@ -63,7 +63,7 @@ def redraw(
     if not 1 <= number <= total:
         raise ValueError(f"number must lie in 1 … {total}, the sites there are, but got {number}.")
     everything = sample(system, np.asarray(x)[None], key=key)
-    paid = np.array([c not in everything.free for c in range(everything.x.shape[2])], float)
+    paid = jnp.asarray(everything.paid)
     x, force = everything.x[0], everything.force[0]
     control = np.asarray(control, x.dtype)  # traced, so that a slider recompiles nothing
     rates, each, variance, sites, weights = _redraw(
@@ -88,9 +88,8 @@ def _redraw(
     control: Float[AnyArray, ""] | float,
     keys: Array,
 ) -> tuple[Macro, Array, Macro, Array, Array]:
-    jacobian = closure.jacobian(x)
-    rates = jnp.einsum("dnc,nc->d", jacobian, force)
-    residual = force - jnp.einsum("dnc,d->nc", closure.lift(x), control * rates)
-    each = jnp.einsum("dnc,nc,c->nd", jacobian, residual, paid)
+    rates = closure.velocity(x, force)
+    residual = closure.residual(x, force, control * rates)
+    each = jnp.einsum("dnc,nc,c->nd", closure.jacobian(x), residual, paid)
     sites, weights = jax.vmap(lambda key: design.draw(system, x, number, key=key))(keys)
     return rates, each, design.variance(system, x, number, each), sites, weights

@@ -7,9 +7,10 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from ._closure import Closure
 from ._simulation import Trajectories, check_finite
 from ._types import AnyArray, Key
-from .designs import AbstractDesign, WithoutReplacement
+from .designs import TABLE, AbstractDesign, ProportionalToSize, WithoutReplacement
 from .systems import AbstractSystem, HostSystem
 
 
@@ -117,6 +118,11 @@ class Snapshots(eqx.Module):
         return int(self.distinct.sum())
 
     @property
+    def paid(self) -> Float[np.ndarray, " channels"]:
+        """1 for each channel whose force is paid for, 0 for the free ones."""
+        return np.array([float(c not in self.free) for c in range(self.x.shape[2])])
+
+    @property
     def distinct(self) -> Int[np.ndarray, " snapshots"]:
         """How many different sites each snapshot holds."""
         ordered = np.sort(np.asarray(self.sites), axis=1)
@@ -204,6 +210,14 @@ def sample(
     channels = system.free_channels if free else ()
     known = _free_force(system, x) if channels else None
     return Snapshots(x, sites, _forces(system, x, sites), weights, free=channels, known=known)
+
+
+def make_design(name: str, closure: Closure) -> AbstractDesign:
+    """A design of the table by name; where it needs a size of the sites, that is |Jᵢ|."""
+    design = TABLE[name]()
+    if isinstance(design, ProportionalToSize):
+        return ProportionalToSize(closure.site_norms)
+    return design
 
 
 def _put(a: AnyArray, dtype: Any = None) -> Array:

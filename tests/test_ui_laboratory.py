@@ -6,8 +6,8 @@ import pytest
 from catalogue import Ring, closure, states
 from panels import Compilations, said
 
-import macrokit as mk
 from macrokit import ui
+from macrokit._sampling import make_design
 
 RING = Ring()
 
@@ -90,5 +90,5 @@ def test_what_goes_wrong_is_said(
 
 
 def test_a_size_is_found_for_the_design_that_needs_one() -> None:
-    design = mk.experiments.make_design("proportional-to-size", closure(RING))
+    design = make_design("proportional-to-size", closure(RING))
     assert design.size is not None

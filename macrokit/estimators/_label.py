@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._closure import Closure
+from .._closure import Closure, encode_states
 from .._sampling import Snapshots
 from .._types import AnyArray, DrawnForce, Macro, Sites, State, Weights
 from ._abstract import AbstractEstimator, Labels, Rows
@@ -38,7 +38,7 @@ def label(
             f"{snapshots.x.shape[1]} sites × {snapshots.x.shape[2]} channels = {size}. "
             "Train a closure on states of this system."
         )
-    z = _encode(closure, snapshots.x)
+    z = encode_states(closure, snapshots.x)
     spread = np.asarray(z).std(axis=0) if spread is None else np.broadcast_to(spread, z.shape[1:])
     # What does not vary, or is one snapshot only, has no unit of its own.
     metric = np.where(spread > 0, spread, 1).astype(z.dtype) ** -2
@@ -74,11 +74,6 @@ def known_rows(
         closure.gram(x),
         metric,
     )
-
-
-@eqx.filter_jit
-def _encode(closure: Closure, x: Array) -> Array:
-    return jax.lax.map(lambda x: closure.encode(x), x, batch_size=min(256, len(x)))
 
 
 @eqx.filter_jit

@@ -14,7 +14,6 @@ from ._comparison import open_comparison as open_comparison
 from ._contest import Contest as Contest
 from ._contest import Learner as Learner
 from ._contest import Score as Score
-from ._contest import make_design as make_design
 from ._contest import predict as predict
 from ._data import Benchmark as Benchmark
 from ._data import predator_prey as predator_prey

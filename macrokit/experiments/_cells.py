@@ -12,12 +12,11 @@ import numpy as np
 from .. import estimators, macro
 from .._optimiser import Cosine, start
 from .._rollout import macro_model, test_errors
-from .._sampling import Snapshots, sample, spread
+from .._sampling import Snapshots, make_design, sample, spread
 from .._storage import hyperparameters, load, save
 from .._training import stack, train
 from .._types import Key, Keys
 from ..estimators import Labels, label
-from ._contest import make_design
 from ._data import Benchmark, prefix
 from ._settings import Cell
 

@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .. import designs, estimators, macro
-from .._closure import Closure
+from .._closure import Closure, encode_states
 from .._diagnostics import field_error
 from .._rollout import MacroModel, TestSet, rollout
-from .._sampling import sample, spread, spread_indices
+from .._sampling import make_design, sample, spread, spread_indices
 from .._simulation import Trajectories
 from .._types import AnyArray, Key
 from ..estimators import Labels, label
@@ -82,7 +82,7 @@ class Contest:
         """σ of the macroscopic variables over the pool: one metric for all that is ever bought."""
         count = min(1000, self.pool.x.shape[0] * self.pool.x.shape[1])
         x = spread(self.pool, count, key=jax.random.key(self.seed))
-        return np.asarray(_encode(self.closure, x)).std(axis=0)
+        return np.asarray(encode_states(self.closure, x)).std(axis=0)
 
     def check(self) -> None:
         """Raise `ValueError` when a round buys nothing, or when the pool is too small for all."""
@@ -185,14 +185,6 @@ def _filled(array: Array, rows: int) -> Array:
     return jax.device_put(np.concatenate([array, np.repeat(array[-1:], rows - len(array), 0)]))
 
 
-def make_design(name: str, closure: Closure) -> designs.AbstractDesign:
-    """A design of the table; where it needs a size of the sites, that is |Jᵢ|."""
-    design = designs.TABLE[name]()
-    if isinstance(design, designs.ProportionalToSize):
-        return designs.ProportionalToSize(closure.site_norms)
-    return design
-
-
 def member_key(contest: Contest, member: int, purpose: int) -> Key:
     """The key of one member for one purpose: 0 buying, 1 initial weights, 2 batches."""
     return jax.random.fold_in(jax.random.key(contest.seed + member), purpose)
@@ -221,11 +213,6 @@ def _rollouts(models: MacroModel, starts: Array, times: Array) -> tuple[Array, A
         return run.z, run.left_at
 
     return eqx.filter_vmap(lambda model: jax.vmap(lambda z: one(model, z))(starts))(models)
-
-
-@eqx.filter_jit
-def _encode(closure: Closure, x: Array) -> Array:
-    return jax.vmap(lambda x: closure.encode(x))(x)
 
 
 class Judge:

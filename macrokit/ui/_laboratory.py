@@ -1,13 +1,13 @@
 """The estimator laboratory: estimator, design, number of sites; sites redrawn live."""
 
 import ipywidgets as widgets
-import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from .. import designs, plots
 from .._closure import Closure
 from .._gauge import variable_names
+from .._redraws import Redraws
 from .._types import AnyArray
 from ..systems import AbstractSystem
 from ._display import LEFT, RIGHT, Panel, button, column, control, row, status_text
@@ -175,18 +175,17 @@ class EstimatorLaboratory(Panel):
             self.live.update_xaxes(
                 title_text=f"estimate of d({self._names[k]})/dt (1/time)", row=2, col=1
             )
-        self.status.value = status_text(self._sentence(drawn.estimates[:, k], truth, deviation))
+        self.status.value = status_text(self._sentence(drawn, k))
 
-    def _sentence(self, estimates: np.ndarray, truth: float, deviation: float) -> str:
-        count, number = len(estimates), self.redrawing.number
-        said = f"{count:,} redraws of {number} of {self.redrawing.system.num_sites} sites. "
-        if deviation < 1e-5 * max(abs(truth), 1e-30):
+    def _sentence(self, drawn: Redraws, k: int) -> str:
+        total, z = self.redrawing.system.num_sites, drawn.z[k]
+        said = f"{len(drawn.estimates):,} redraws of {len(drawn.sites)} of {total} sites. "
+        if drawn.deviation[k] < 1e-5 * max(abs(drawn.truth[k]), 1e-30):
             return said + "No noise at all: every draw gives the truth."
-        z = (estimates.mean() - truth) / (estimates.std() / np.sqrt(count))
         said += f"Mean {z:+.1f} standard errors from the truth"
         said += "; unbiased. " if abs(z) < 4 else "; biased! "
-        ratio = estimates.std() / deviation
-        return said + f"Spread {estimates.std():.2g}, {ratio:.2f} of the predicted."
+        spread = drawn.estimates[:, k].std()
+        return said + f"Spread {spread:.2g}, {spread / drawn.deviation[k]:.2f} of the predicted."
 
     def _empty(self) -> go.Figure:
         figure = make_subplots(

@@ -6,9 +6,9 @@ from collections.abc import Generator
 import jax
 import numpy as np
 
-from .. import experiments
 from .._closure import Closure
 from .._redraws import Redraws, redraw
+from .._sampling import make_design
 from .._types import AnyArray
 from ..systems import AbstractSystem
 
@@ -46,7 +46,7 @@ class Redrawing:
         """Another batch of redraws, under the settings of this moment."""
         with self._lock:
             version, first = self._version, len(self._batches)
-            design = experiments.make_design(self.design, self.closure)
+            design = make_design(self.design, self.closure)
             number, control, x = self.number, self.control, self.states[self.state]
         key = jax.random.fold_in(jax.random.key(self.seed), first)
         batch = redraw(
