@@ -175,7 +175,7 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
     ),
     ("predator-prey-estimators", "fair", "full"): Experiment(
         "predator-prey",
-        _estimators(60_000, 20_000, seeds=16) + _estimators(2_400_000, 50_000, seeds=16),
+        _estimators(60_000, 20_000, seeds=16) + _estimators(2_400_000, 20_000, seeds=16),
         trajectories=1600,
         test_trajectories=100,
     ),
