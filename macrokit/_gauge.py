@@ -1,7 +1,7 @@
 """The gauge: what partial forces will cost in accuracy, known before anything is trained."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import equinox as eqx
 import jax
@@ -56,13 +56,21 @@ class Diagnosis:
         index = self.numbers.index(self.number)
         return {names: curve[index] for names, curve in self.curves.items()}
 
+    def uncertainty(self, estimator: str, design: str, number: int) -> float:
+        """δ + ν(s) with s = `number` of the `numbers` of sites, averaged over the variables: the
+        variance of a label about what can be told from z, as a share of Var y. At equal forces that
+        of a model goes with s (δ + ν(s)). The "exact" estimator has ν = 0."""
+        defect = _mean_defect(self.defect)
+        if estimator == "exact":
+            return defect
+        return defect + float(self.curves[estimator, design][self.numbers.index(number)].mean())
+
     @property
     def share(self) -> float:
         """Forces for the accuracy that snapshots with every force reach, as a share of theirs:
         s (δ + ν(s))/(N δ) at the recommended number s, averaged over the variables."""
-        defect = _mean_defect(self.defect)
-        noise = float(self.curves[self.best][self.numbers.index(self.recommended)].mean())
-        return self.recommended * (defect + noise) / (self.sites * defect)
+        partial = self.uncertainty(*self.best, self.recommended)
+        return self.recommended * partial / (self.sites * _mean_defect(self.defect))
 
     @property
     def sentence(self) -> str:
@@ -115,6 +123,7 @@ def diagnose(
     x: Float[AnyArray, "snapshots sites channels"],
     *,
     fraction: float = 0.2,
+    numbers: Sequence[int] | None = None,
     candidates: Mapping[str, designs.AbstractDesign] | None = None,
     force_seconds: float | None = None,
 ) -> Diagnosis:
@@ -126,16 +135,17 @@ def diagnose(
 
     - `x`: pilot states, some 50, spread over what training will see; all their forces are computed.
     - `fraction`: share of the sites for which the table is made.
+    - `numbers`: of sites, for the curves and to choose from; ten from one to all if none are given.
     - `candidates`: designs by name; by default those of the catalogue, with |Jᵢ| as size.
     - `force_seconds`: the force on a site, where the engine to come is dearer than this one.
 
-    The recommended number of sites, one of ten from a single site to all of them, minimises
+    The recommended one of the `numbers` of sites minimises
     (δ + ν(s)) (c + s), the seconds that a given accuracy takes: ν is the variance within snapshots,
     δ what is left between them once the model knows z, and c the seconds of a neighbour list and an
     encoding in units of a site's force. With ν = ν₁/s it is the two-stage optimum √(c ν₁/δ)
     (Cochran 1977, section 10.6). Where δ is small against ν₁/N, every force is worth its price.
 
-    Raises `ValueError` with fewer than 10 states.
+    Raises `ValueError` with fewer than 10 states, or a number of sites that there is not.
     """
     x = np.asarray(x)
     if len(x) < 10:
@@ -145,10 +155,17 @@ def diagnose(
         )
     if candidates is None:
         candidates = {name: make_design(name, closure) for name in designs.TABLE}
-    everything = sample(system, x, key=jax.random.key(0))
     total = system.num_sites
     number = max(1, round(fraction * total))
-    numbers = tuple(sorted({*np.geomspace(1, total, 10).round().astype(int).tolist(), number}))
+    if numbers is None:
+        numbers = np.geomspace(1, total, 10).round().astype(int).tolist()
+    numbers = tuple(sorted({*numbers, number}))
+    if not 1 <= numbers[0] <= numbers[-1] <= total:
+        raise ValueError(
+            f"The numbers of sites must lie in 1 … {total}, but got {numbers}. "
+            "Leave `numbers` out for ten from one to all."
+        )
+    everything = sample(system, x, key=jax.random.key(0))
     facts, variances = jax.tree.map(
         lambda a: np.asarray(a, float), _pilot(system, closure, everything, candidates, numbers)
     )

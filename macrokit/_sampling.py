@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 from ._closure import Closure
 from ._simulation import Trajectories, check_finite
 from ._types import AnyArray, Key
-from .designs import TABLE, AbstractDesign, ProportionalToSize, WithoutReplacement
+from .designs import TABLE, AbstractDesign, ProportionalToSize, Stratified
 from .systems import AbstractSystem, HostSystem
 
 
@@ -182,7 +182,8 @@ def sample(
     """Draw sites in each state and compute the force there, and only there.
 
     - `x`: states. - `fraction`: p ∈ (0, 1], share of the sites that is drawn; 1 computes all.
-    - `design`: how sites are drawn, `WithoutReplacement()` by default.
+    - `design`: how sites are drawn, `Stratified("state")` by default: one from each block of sites
+      whose states are alike. Where states tell nothing of forces it is as good as a blind draw.
     - `free`: take the system's free channels exactly, on every site; `False` draws them like the
       others, as the released code does.
 
@@ -193,7 +194,7 @@ def sample(
             f"fraction must lie in (0, 1], but got {fraction}. It is the share of the sites whose "
             "force is computed: 0.2 for a fifth, 1 for all."
         )
-    design = WithoutReplacement() if design is None else design
+    design = Stratified("state") if design is None else design
     number = max(1, round(fraction * system.num_sites))
     x = _put(x)
     expected = (system.num_sites, system.num_channels)
@@ -202,7 +203,7 @@ def sample(
             f"States of {type(system).__name__} have shape (snapshots, {expected[0]}, "
             f"{expected[1]}), but got {x.shape}."
         )
-    if number == system.num_sites and isinstance(design, WithoutReplacement):
+    if number == system.num_sites and design.distinct:
         sites = _put(np.broadcast_to(np.arange(number, dtype=np.int32), (len(x), number)))
         weights = _put(np.ones((len(x), number), x.dtype))
     else:

@@ -160,6 +160,20 @@ def test_host_systems_have_a_gauge_too() -> None:
     np.testing.assert_allclose(d.noise[key], twin.noise[key], rtol=1e-3)
 
 
+def test_the_numbers_of_sites_are_yours(ring: mk.Diagnosis) -> None:
+    pilot = states(RING, 12)
+    own = diagnose(RING, closure(RING), pilot, fraction=0.5, numbers=[9, 2], candidates=CANDIDATES)
+    assert own.numbers == (2, 6, 9)
+    assert own.recommended in own.numbers
+    for names, noise in own.noise.items():
+        np.testing.assert_allclose(noise, ring.noise[names], rtol=1e-4, atol=1e-12)
+    assert own.uncertainty("exact", "stratified", 6) == pytest.approx(own.defect.mean())
+    noise = own.curves["direct", "stratified"][2].mean()
+    assert own.uncertainty("direct", "stratified", 9) == pytest.approx(own.defect.mean() + noise)
+    with pytest.raises(ValueError, match=r"must lie in 1 … 12, but got \(6, 13\)\. Leave"):
+        diagnose(RING, closure(RING), pilot, fraction=0.5, numbers=[13])
+
+
 def test_too_few_states() -> None:
     message = r"at least 10 pilot states, better 50, but got 3\. Take more of them by `spread`"
     with pytest.raises(ValueError, match=message):

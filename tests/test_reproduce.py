@@ -33,6 +33,9 @@ class Machine:
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.ran, self.kill_at = [], None
         monkeypatch.setattr(_reproduce, "run_cell", self)
+        monkeypatch.setattr(
+            _reproduce, "predictions", lambda _, cells: [1e-6 * c.seeds[0] for c in cells]
+        )
 
     def __call__(self, data, cell, *, checkpoint, report) -> dict:
         if self.kill_at == cell.seeds[0]:
@@ -62,6 +65,7 @@ def test_a_record(folder: Path, machine: Machine) -> None:
     assert f"{len(os.sched_getaffinity(0))} cores" in record["device"]
     assert record["seconds"] == 4.5
     assert [run["seeds"] for run in record["runs"]] == [[0, 1], [2, 3], [4, 5]]
+    assert [run["predicted"] for run in record["runs"]] == [0, 2e-6, 4e-6]
     assert files(folder) == {"tiny-small.json"}  # nothing else is left
     assert read_results("tiny-small") == record
 

@@ -63,6 +63,24 @@ def test_a_tiny_fraction_is_one_site() -> None:
     assert mk.sample(RING, states(RING, 3), fraction=1e-6, key=KEY).sites.shape == (3, 1)
 
 
+def test_by_default_one_site_of_each_block_of_like_states() -> None:
+    x = states(RING, 200)
+    bought = mk.sample(RING, x, fraction=0.5, key=KEY)
+    same = mk.sample(RING, x, fraction=0.5, design=mk.designs.Stratified("state"), key=KEY)
+    np.testing.assert_array_equal(bought.sites, same.sites)
+    everything = mk.sample(RING, x, key=KEY)
+    np.testing.assert_array_equal(everything.sites, np.broadcast_to(np.arange(12), (200, 12)))
+
+
+def test_designs_that_repeat_sites_do_so_even_when_all_are_asked_for() -> None:
+    design = mk.designs.WithReplacement()
+    bought = mk.sample(RING, states(RING, 50), design=design, key=KEY)
+    assert bought.distinct.max() < 12
+    whole = mk.sample(RING, states(RING, 50), design=mk.designs.Systematic(), key=KEY)
+    assert (whole.distinct == 12).all()
+    np.testing.assert_allclose(whole.weights, 1)
+
+
 def test_the_cost_is_the_number_of_distinct_forces() -> None:
     x = states(RING, 2000)
     without = mk.sample(RING, x, fraction=0.5, key=KEY)
@@ -78,10 +96,10 @@ def test_the_cost_is_the_number_of_distinct_forces() -> None:
 
 def test_numpy_and_host_give_what_jax_gives() -> None:
     system = SYSTEMS["predator-prey"]()
-    x = states(system, 5)
-    from_jax = mk.sample(system, x, fraction=0.5, key=KEY)
+    x, blind = states(system, 5), mk.designs.WithoutReplacement()  # the host knows no species
+    from_jax = mk.sample(system, x, fraction=0.5, design=blind, key=KEY)
     for owner, array in ((system, np.asarray(x)), (host_system(), np.asarray(x))):
-        other = mk.sample(owner, array, fraction=0.5, key=KEY)
+        other = mk.sample(owner, array, fraction=0.5, design=blind, key=KEY)
         np.testing.assert_array_equal(other.sites, from_jax.sites)
         np.testing.assert_allclose(other.force, from_jax.force, rtol=1e-4, atol=1e-6)
 

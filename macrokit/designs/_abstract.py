@@ -1,4 +1,5 @@
 import abc
+from typing import ClassVar
 
 import equinox as eqx
 from jaxtyping import Array, Float
@@ -11,7 +12,9 @@ Values = Float[AnyArray, "sites quantities"]
 
 
 class AbstractDesign(eqx.Module):
-    """How the sites of one snapshot are drawn."""
+    """How the sites of one snapshot are drawn. - `distinct`: no site is drawn twice."""
+
+    distinct: ClassVar[bool] = True
 
     @abc.abstractmethod
     def draw(

@@ -29,11 +29,12 @@ def blocks(
         sizes = np.array([len(kinds)])
     parts = list(zip(sizes.tolist(), _shares(sizes, number), strict=True))
     order = xp.asarray(np.argsort(kinds, kind="stable"))
-    axis = 0
+    axis, axes = 0, positions.shape[1]
     while any(count > 1 for _, count in parts):
-        part = np.repeat(np.arange(len(parts)), [size for size, _ in parts])
-        coordinate = positions[order, axis % positions.shape[1]]
-        order = order[xp.lexsort((coordinate, xp.asarray(part)))]
+        if axes > 1 or axis == 0:  # along a single axis, the halves of what is sorted are sorted
+            part = np.repeat(np.arange(len(parts)), [size for size, _ in parts])
+            coordinate = positions[order, axis % axes]
+            order = order[xp.lexsort((coordinate, xp.asarray(part)))]
         parts = [half for whole in parts for half in _halves(*whole)]
         axis += 1
     return order, np.array([size for size, _ in parts])

@@ -20,6 +20,8 @@ class ProportionalToSize(AbstractDesign):
     Raises `ValueError` when it is asked to draw without a size.
     """
 
+    distinct = False
+
     size: Callable[[State], Float[Array, " sites"]] | None = None
 
     def draw(

@@ -15,6 +15,8 @@ class WithReplacement(AbstractDesign):
     Var = (N Σ a² − (Σ a)²)/n: it never beats drawing without replacement.
     """
 
+    distinct = False
+
     def draw(
         self, system: AbstractSystem, x: State, number: int, *, key: Key
     ) -> tuple[Sites, Weights]:

@@ -19,7 +19,6 @@ from ._data import Benchmark as Benchmark
 from ._data import predator_prey as predator_prey
 from ._demo import STEPS as STEPS
 from ._demo import demo as demo
-from ._demo import table as table
 from ._published import PUBLISHED as PUBLISHED
 from ._reproduce import device as device
 from ._reproduce import read_results as read_results
@@ -29,3 +28,7 @@ from ._settings import EXPERIMENTS as EXPERIMENTS
 from ._settings import Cell as Cell
 from ._settings import Experiment as Experiment
 from ._size import size as size
+from ._statistics import interval as interval
+from ._statistics import paired_ratio as paired_ratio
+from ._statistics import rank_correlation as rank_correlation
+from ._table import table as table

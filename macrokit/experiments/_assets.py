@@ -13,6 +13,7 @@ from .._sampling import Snapshots, sample, spread
 from .._simulation import simulate
 from .._storage import load, load_arrays, save, save_arrays
 from .._types import Key
+from ..designs import WithoutReplacement
 from ..systems import TABLE, AbstractSystem, PredatorPrey
 from ._closures import RECIPES, make_closure
 
@@ -60,7 +61,9 @@ def make_assets(*, seed: int = 2024) -> tuple[Path, Path]:
     closure = make_closure(RECIPES[SHIPPED], system, states, seed=seed + 5)
     save(closure_file, closure, {"recipe": SHIPPED, "learned": _LEARNED["predator-prey"]})
     x = spread(runs, 3000, key=jax.random.key(seed + 1))
-    part = sample(system, x, fraction=0.2, key=jax.random.key(seed + 2))
+    part = sample(
+        system, x, fraction=0.2, design=WithoutReplacement(), key=jax.random.key(seed + 2)
+    )
     full = sample(system, x[:600], key=jax.random.key(seed + 3))
     save_arrays(
         snapshots_file,

@@ -23,12 +23,13 @@ from ..systems import AbstractSystem
 class Learner:
     """One competitor. - `name`: for plots. - `estimator`, `design`, `model`, `scaling`: names of
     the catalogues. - `fraction`: share of the sites it buys in each snapshot. - `width`: of the
-    network."""
+    network. The design is `sample`'s; "without-replacement" is the blind one next to the paper's.
+    """
 
     name: str
     estimator: str
     fraction: float
-    design: str = "without-replacement"
+    design: str = "stratified-by-state"
     model: str = "onsagernet"
     scaling: str = "structured"
     width: int = 32

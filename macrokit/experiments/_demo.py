@@ -11,6 +11,7 @@ import tqdm
 from ._cells import run_cell
 from ._data import predator_prey
 from ._settings import Cell
+from ._table import table
 
 FORCES = 60_000
 SEEDS = (0, 1, 2, 3)
@@ -60,29 +61,3 @@ def demo(
     html.write_text(figure.to_html(include_plotlyjs=True), encoding="utf-8")
     print(f"Plots: {html}")
     return runs
-
-
-def table(runs: list[dict[str, Any]]) -> str:
-    """The outcome as text: forces paid for training and for trajectories, errors, seconds."""
-    head = ("loss", "forces (training)", "forces (trajectories)", "mean", "median", "s.d.", "s")
-    rows = [
-        (
-            run["loss"],
-            f"{run['forces_training']:,}",
-            f"{run['forces_trajectories']:,}",
-            *(_error(run[k]) for k in ("error_mean", "error_median", "error_std")),
-            f"{run['seconds']:.0f}",
-        )
-        for run in runs
-    ]
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    lines = [
-        "  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in [head, *rows]
-    ]
-    lines.insert(1, "-" * len(lines[0]))
-    seeds = len(runs[0]["seeds"])
-    return "\n".join([*lines, f"test error of the roll-out over T = 30, {seeds} seeds"])
-
-
-def _error(value: float | None) -> str:
-    return "diverged" if value is None else f"{value:.2e}"

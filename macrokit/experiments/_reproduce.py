@@ -16,6 +16,7 @@ import tqdm
 from .._storage import write_whole
 from ._cells import run_cell
 from ._data import Benchmark, predator_prey
+from ._predictions import predictions
 from ._settings import EXPERIMENTS, Cell, Experiment
 
 _BENCHMARKS = {"predator-prey": predator_prey}
@@ -37,7 +38,8 @@ def reproduce(
     - `folder`: where records go, `notebooks/results` of the checkout by default.
 
     Finished cells are kept beside the record, and a cell in training has a checkpoint, so that a
-    killed run resumes where it was.
+    killed run resumes where it was. What the gauge expects of each cell stands beside what came of
+    it, as `predicted`.
     """
     size = "full" if full else "small"
     try:
@@ -120,7 +122,8 @@ def _run_all(experiment: Experiment, work: Path) -> list[dict[str, Any]]:
             write_whole(finished, json.dumps(run).encode())
             stem.with_suffix(".checkpoint").unlink(missing_ok=True)
         runs.append(json.loads(finished.read_text(encoding="utf-8")))
-    return runs
+    expected = predictions(benchmark or _benchmark(experiment), experiment.cells)
+    return [run | {"predicted": p} for run, p in zip(runs, expected, strict=True)]
 
 
 def _run_one(benchmark: Benchmark, cell: Cell, checkpoint: Path) -> dict[str, Any]:

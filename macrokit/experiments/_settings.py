@@ -124,6 +124,26 @@ def _estimators(forces: int, steps: int, seeds: int) -> tuple[Cell, ...]:
     )
 
 
+def _sites(steps: int, seeds: int, numbers: tuple[int, ...]) -> tuple[Cell, ...]:
+    """The same learner at equal forces with more and more sites per snapshot."""
+    return tuple(
+        Cell(
+            "lifted",
+            number / 100,
+            60_000,
+            steps,
+            tuple(range(seeds)),
+            design=design,
+            closure=closure,
+            closure_seed=closure_seed,
+            judged_on="validation",
+        )
+        for closure, closure_seed in _CLOSURES
+        for design in ("stratified-by-state", "without-replacement")
+        for number in numbers
+    )
+
+
 _DESIGNS = (
     "with-replacement",
     "without-replacement",
@@ -182,6 +202,18 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
     ("predator-prey-estimators", "fair", "small"): Experiment(
         "predator-prey",
         _estimators(12_000, 500, seeds=2),
+        trajectories=100,
+        test_trajectories=20,
+    ),
+    ("predator-prey-sites", "fair", "full"): Experiment(
+        "predator-prey",
+        _sites(20_000, 8, (2, 5, 10, 20, 50, 100)),
+        trajectories=1600,
+        test_trajectories=100,
+    ),
+    ("predator-prey-sites", "fair", "small"): Experiment(
+        "predator-prey",
+        _sites(500, 2, (10, 50)),
         trajectories=100,
         test_trajectories=20,
     ),

@@ -1,0 +1,54 @@
+"""What the errors of several seeds allow to be said."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from .._types import AnyArray
+
+Errors = Sequence[float] | Float[AnyArray, " seeds"]
+
+
+def interval(errors: Errors, *, level: float = 0.9) -> tuple[float, float]:
+    """Student's interval of the mean error over seeds: m ± t s/√n, t with n − 1 degrees of freedom.
+
+    Raises `ValueError` with fewer than two errors.
+    """
+    return _student(np.asarray(errors, float), level)
+
+
+def paired_ratio(
+    errors: Errors, others: Errors, *, level: float = 0.9
+) -> tuple[float, float, float]:
+    """How many times larger `errors` are than `others`, seed by seed, with its interval.
+
+    exp of the mean of log(eᵢ/oᵢ) and of Student's interval about it. Seed i of both drew the same
+    snapshots, weights and batches, so that what is common to them cancels. An interval that holds 1
+    is a difference that is not significant.
+    """
+    if len(errors) != len(others):
+        raise ValueError(f"Pairs need as many of each, but got {len(errors)} and {len(others)}.")
+    ratios = np.log(np.asarray(errors, float)) - np.log(np.asarray(others, float))
+    low, high = _student(ratios, level)
+    return float(np.exp(ratios.mean())), float(np.exp(low)), float(np.exp(high))
+
+
+def rank_correlation(runs: Sequence[dict[str, Any]]) -> float:
+    """Spearman's rank correlation, ties at their mean rank, of what the gauge expected of each run
+    (`predicted`) and of the mean error that its seeds had. A run with a diverged seed ranks last.
+    """
+    from scipy.stats import spearmanr  # slow to import, and seldom wanted
+
+    errors = [np.inf if run["error_mean"] is None else run["error_mean"] for run in runs]
+    return float(spearmanr([run["predicted"] for run in runs], errors).statistic)
+
+
+def _student(values: np.ndarray, level: float) -> tuple[float, float]:
+    from scipy.special import stdtrit
+
+    if len(values) < 2:
+        raise ValueError(f"An interval needs at least two seeds, but got {len(values)}.")
+    half = stdtrit(len(values) - 1, (1 + level) / 2) * values.std(ddof=1) / np.sqrt(len(values))
+    return float(values.mean() - half), float(values.mean() + half)

@@ -1,0 +1,54 @@
+"""Runs as text."""
+
+from typing import Any
+
+from ._statistics import interval, rank_correlation
+
+
+def table(runs: list[dict[str, Any]]) -> str:
+    """The outcome as text: forces paid for training and for trajectories, errors, seconds.
+
+    Design and closure have columns where there are several, and `predicted`, what the gauge
+    expected, where it is known.
+    """
+    columns = {"loss": [run["loss"] for run in runs]}
+    for setting in ("design", "closure"):
+        values = [run.get(setting, "") for run in runs]
+        if len(set(values)) > 1:
+            columns[setting] = values
+    columns |= {
+        "forces (training)": [f"{run['forces_training']:,}" for run in runs],
+        "forces (trajectories)": [f"{run['forces_trajectories']:,}" for run in runs],
+        "mean": [_error(run["error_mean"]) for run in runs],
+        "90 % interval": [_interval(run["errors"]) for run in runs],
+        "median": [_error(run["error_median"]) for run in runs],
+        "worst": [_error(max(run["errors"], key=_size)) for run in runs],
+    }
+    if all("predicted" in run for run in runs):
+        columns["predicted"] = [_error(run["predicted"]) for run in runs]
+    columns["s"] = [f"{run['seconds']:.0f}" for run in runs]
+    rows = [tuple(columns), *zip(*columns.values(), strict=True)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
+    lines = ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
+    lines.insert(1, "-" * len(lines[0]))
+    seeds = len(runs[0]["seeds"])
+    lines.append(f"error of the roll-out over T = 30, {seeds} seeds; interval of the mean")
+    if "predicted" in columns:
+        ranks = f"{rank_correlation(runs):.2f} over {len(runs)} runs"
+        lines.append(f"rank correlation of mean and predicted: {ranks}")
+    return "\n".join(lines)
+
+
+def _error(value: float | None) -> str:
+    return "diverged" if value is None else f"{value:.2e}"
+
+
+def _size(error: float | None) -> float:
+    return float("inf") if error is None else error
+
+
+def _interval(errors: list[float | None]) -> str:
+    if len(errors) < 2 or None in errors:
+        return "–"
+    low, high = interval(errors)
+    return f"{low:.2e} … {high:.2e}"

@@ -1,0 +1,50 @@
+"""Intervals over seeds: against tables, against their coverage, and their errors."""
+
+import numpy as np
+import pytest
+
+from macrokit.experiments import interval, paired_ratio, rank_correlation
+
+
+def test_the_interval_is_students() -> None:
+    """t = 2.3534 for 90 % and 3 degrees of freedom, 3.1824 for 95 % (any table)."""
+    spread = np.std([1, 2, 3, 4], ddof=1) / 2
+    assert interval([1, 2, 3, 4]) == pytest.approx(
+        (2.5 - 2.3534 * spread, 2.5 + 2.3534 * spread), rel=1e-4
+    )
+    assert interval([1, 2, 3, 4], level=0.95)[1] == pytest.approx(2.5 + 3.1824 * spread, rel=1e-4)
+
+
+def test_nine_of_ten_intervals_hold_the_mean() -> None:
+    draws = np.random.default_rng(0).normal(3, 2, size=(4_000, 6))
+    held = [low < 3 < high for low, high in map(interval, draws)]
+    assert 0.88 < np.mean(held) < 0.92  # 4 standard errors
+
+
+def test_pairs_cancel_what_seeds_have_in_common() -> None:
+    rng = np.random.default_rng(1)
+    seeds = np.exp(2 * rng.normal(size=16))
+    ratio, low, high = paired_ratio(1.5 * seeds * np.exp(0.05 * rng.normal(size=16)), seeds)
+    assert 1.4 < low < ratio < high < 1.6
+    assert paired_ratio(seeds, 1.5 * seeds) == pytest.approx([1 / 1.5] * 3)
+    equal = paired_ratio(seeds * np.exp(0.05 * rng.normal(size=16)), seeds)
+    assert equal[1] < 1 < equal[2]
+
+
+def test_ranks_with_ties_and_divergence() -> None:
+    def runs(predicted: list, errors: list) -> list[dict]:
+        pairs = zip(predicted, errors, strict=True)
+        return [{"predicted": p, "error_mean": e} for p, e in pairs]
+
+    assert rank_correlation(runs([1, 2, 9], [0.1, 0.2, 0.3])) == pytest.approx(1)
+    assert rank_correlation(runs([1, 2, 9], [0.3, 0.2, 0.1])) == pytest.approx(-1)
+    assert rank_correlation(runs([1, 2, 9], [0.1, 0.2, None])) == pytest.approx(1)
+    # Ranks 1.5 1.5 3 against 1 2 3: the correlation of these is √3/2.
+    assert rank_correlation(runs([1, 1, 9], [0.1, 0.2, 0.3])) == pytest.approx(np.sqrt(3) / 2)
+
+
+def test_wrong_numbers_of_seeds() -> None:
+    with pytest.raises(ValueError, match="at least two seeds, but got 1"):
+        interval([1.0])
+    with pytest.raises(ValueError, match="as many of each, but got 2 and 3"):
+        paired_ratio([1, 2], [1, 2, 3])
