@@ -2,7 +2,7 @@
 
     trajectories = mk.simulate(system, starts, duration=30, step=0.01, every=10)
     snapshots = mk.sample(system, mk.spread(trajectories, 3000, key=k1), fraction=0.2, key=k2)
-    labels = mk.label(mk.estimators.Lifted(), closure, snapshots)
+    labels = mk.label(mk.estimators.Difference(), closure, snapshots)
     model = mk.fit(mk.macro_model(mk.macro.OnsagerNet(4, key=k3), labels), labels, key=k4)
     run = mk.rollout(model, closure.encode(x0), times)
 

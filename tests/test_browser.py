@@ -1,4 +1,4 @@
-"""The panel as a person meets it: JupyterLab in a real browser, the notebook's own cells."""
+"""The panels as a person meets them: JupyterLab in a real browser, the notebooks' own cells."""
 
 import os
 import secrets
@@ -18,6 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOK = ROOT / "notebooks" / "01_predator_prey.ipynb"
+LABORATORY = ROOT / "notebooks" / "04_why_partial_forces_work.ipynb"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next((path for path in map(shutil.which, BROWSERS) if path), None)
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -32,9 +33,9 @@ pytestmark = [
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Notebook 01 up to the cell that shows the panel, then one that is busy for long."""
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A notebook up to the cell that shows the panel, then one that is busy for long."""
+    notebook = nbformat.read(getattr(request, "param", NOTEBOOK), as_version=4)
     last = next(
         number
         for number, cell in enumerate(notebook.cells)
@@ -122,6 +123,10 @@ class Person:
         self.page.evaluate("window.jupyterapp.shell.collapseLeft()")
         self.page.evaluate("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
 
+    def complaints(self) -> list[str]:
+        """Errors on the console that nothing explains."""
+        return [e for e in self.errors if not any(known in e for known in ALLOWED)]
+
     def press(self, name: str) -> None:
         self.page.locator(f"button.widget-button:text-is('{name}'):enabled").click()
 
@@ -139,6 +144,9 @@ class Person:
     def percent(self) -> int:
         text = self.page.locator(".widget-label", has_text="round ").inner_text()
         return int(text.partition("·")[2].partition("%")[0])
+
+    def choose(self, name: str, option: str) -> None:
+        self.page.locator(".widget-dropdown", has_text=name).locator("select").select_option(option)
 
     def picture(self) -> str:
         return self.page.locator("img.widget-image").first.get_attribute("src")
@@ -201,5 +209,46 @@ def test_start_move_stop_resume(
             browser.close()
     with capsys.disabled():
         print("", *(f"{name} {seconds:.2f} s" for name, seconds in measured.items()), sep="  ")
-    unknown = [e for e in person.errors if not any(known in e for known in ALLOWED)]
-    assert unknown == []
+    assert person.complaints() == []
+
+
+@pytest.mark.parametrize("folder", [LABORATORY], indirect=True)
+def test_redraw_and_change_the_design(
+    address: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    measured = {}
+    wait_for_server(address)
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        person = Person(page)
+        try:
+            begun = time.monotonic()
+            person.run_all_cells(address)
+            page.wait_for_selector("button:text-is('Start'):enabled", timeout=120_000)
+            page.wait_for_selector(".js-plotly-plot .scatterlayer path", timeout=30_000)
+            measured["laboratory"] = time.monotonic() - begun
+            person.until_it_says("500 redraws of 20 of 100 sites. Mean")
+
+            person.press("Start")
+            measured["enough redraws"] = person.until_it_says("20,000 redraws of 20 of 100 sites")
+            assert "; unbiased." in page.locator("[role=status]").last.inner_text()
+            person.choose("design", "stratified")
+            person.until_it_says("500 redraws of 20 of 100 sites. Mean")
+            person.press("Start")
+            person.until_it_says("20,000 redraws of 20 of 100 sites")
+
+            person.choose("design", "stratified-by-state")
+            measured["new design"] = person.until_it_says(
+                "500 redraws of 20 of 100 sites. No noise"
+            )
+            person.choose("estimator", "lifted, difference")
+            person.choose("design", "without-replacement")
+            person.until_it_says("500 redraws of 20 of 100 sites. Mean")
+        finally:
+            page.screenshot(path=folder / "laboratory.png")
+            browser.close()
+    with capsys.disabled():
+        print("", *(f"{name} {seconds:.2f} s" for name, seconds in measured.items()), sep="  ")
+    assert person.complaints() == []

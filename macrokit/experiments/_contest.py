@@ -23,12 +23,13 @@ from ..systems import AbstractSystem
 class Learner:
     """One competitor. - `name`: for plots. - `estimator`, `design`, `model`, `scaling`: names of
     the catalogues. - `fraction`: share of the sites it buys in each snapshot. - `width`: of the
-    network. The design is `sample`'s; "without-replacement" is the blind one next to the paper's.
+    network. Estimator and design are the best ones of `predator-prey-estimators`; "lifted" and
+    "without-replacement" are next to the paper's.
     """
 
     name: str
-    estimator: str
-    fraction: float
+    estimator: str = "difference"
+    fraction: float = 0.2
     design: str = "stratified-by-state"
     model: str = "onsagernet"
     scaling: str = "structured"
