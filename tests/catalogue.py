@@ -134,6 +134,7 @@ def host_system() -> mk.systems.HostSystem:
 
 SYSTEMS = {
     "predator-prey": lambda: mk.systems.PredatorPrey(nodes=6),
+    "allen-cahn": lambda: mk.systems.AllenCahn(4, epsilon=0.5),
     "host": host_system,
     "ring": Ring,
     "linear": Linear,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from macrokit.experiments import EXPERIMENTS
+from macrokit.experiments import EXPERIMENTS, interval, paired_ratio, rank_correlation
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = sorted((ROOT / "notebooks" / "results").glob("*.json"))
@@ -18,6 +18,22 @@ RUN_KEYS = {
 
 def entry(run: dict) -> str:
     return f"{run['error_mean']:.2e} ± {run['error_std']:.1e}".replace("e-0", "e-")
+
+
+def runs(name: str) -> list[dict]:
+    path = ROOT / "notebooks" / "results" / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8"))["runs"]
+
+
+def grouped(name: str, *settings: str) -> dict[tuple, list[dict]]:
+    groups: dict[tuple, list[dict]] = {}
+    for run in runs(name):
+        groups.setdefault(tuple(run[setting] for setting in settings), []).append(run)
+    return groups
+
+
+def short(error: float) -> str:
+    return f"{error:.1e}".replace("e-0", "e-")
 
 
 def test_there_are_records():
@@ -65,3 +81,69 @@ def test_readme_quotes_the_closures():
         defects = ", ".join(f"{run['lift_defect']:.2g}" for run in runs)
         errors = ", ".join(f"{run['error_mean']:.1e}".replace("e-0", "e-") for run in runs)
         assert f"| {defects} | {errors} |" in readme
+
+
+# --- estimators, designs and the gauge ------------------------------------------------------------
+
+ESTIMATORS = "predator-prey-estimators-full"
+SITES = "predator-prey-sites-full"
+
+
+def contests() -> dict[tuple[str, bool], list[dict]]:
+    """The runs that compete at equal forces, by (closure, whether forces were many)."""
+    groups: dict[tuple[str, bool], list[dict]] = {}
+    for run in runs(ESTIMATORS):
+        groups.setdefault((run["closure"], run["forces_training"] > 1e6), []).append(run)
+    return groups
+
+
+def default_of(group: list[dict]) -> dict:
+    (run,) = (
+        r for r in group if (r["estimator"], r["design"]) == ("difference", "stratified-by-state")
+    )
+    return run
+
+
+def test_every_estimator_with_every_design_and_every_seed() -> None:
+    assert len(contests()) == 4
+    for group in contests().values():
+        assert len({(run["estimator"], run["design"]) for run in group}) == 3 * 6 + 1
+        for run in group:
+            assert (run["seeds"], run["steps"], run["diverged"]) == (list(range(16)), 20_000, 0)
+
+
+def test_the_default_is_at_or_below_every_other() -> None:
+    for (closure, many), group in contests().items():
+        best = default_of(group)["error_mean"]
+        for run in group:
+            assert best <= interval(run["errors"])[1]
+        if closure == "shipped":
+            assert best <= (1.5e-4 if many else 4.5e-4)
+
+
+def test_the_gauge_ranked_them_beforehand() -> None:
+    for (_, many), group in contests().items():
+        if not many:
+            assert rank_correlation(group) >= 0.8
+    assert rank_correlation(runs(ESTIMATORS)) >= 0.8
+
+
+def test_the_recommended_number_of_sites_is_not_significantly_worse() -> None:
+    groups = grouped(SITES, "closure", "design")
+    assert len(groups) == 4
+    for group in groups.values():
+        recommended = min(group, key=lambda run: run["predicted"])
+        best = min(group, key=lambda run: run["error_mean"])
+        assert recommended["seeds"] == best["seeds"] == list(range(8))
+        assert paired_ratio(recommended["errors"], best["errors"])[1] <= 1
+
+
+def test_readme_quotes_the_estimators() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for (closure, many), group in contests().items():
+        error = {(r["estimator"], r["design"]): short(r["error_mean"]) for r in group}
+        for design in dict.fromkeys(r["design"] for r in group):
+            cells = [error[e, design] for e in ("difference", "lifted", "direct")]
+            forces = "2,400,000" if many else "60,000"
+            row = f"| {closure} | {forces} | {design.replace('-', ' ')} | {' | '.join(cells)} |"
+            assert row in readme

@@ -10,7 +10,8 @@ NumPy function, with `HostSystem`.
 """
 
 from ._abstract import AbstractSystem as AbstractSystem
+from ._allen_cahn import AllenCahn as AllenCahn
 from ._host import HostSystem as HostSystem
 from ._predator_prey import PredatorPrey as PredatorPrey
 
-TABLE = {"predator-prey": PredatorPrey}
+TABLE = {"predator-prey": PredatorPrey, "allen-cahn": AllenCahn}

@@ -1,4 +1,5 @@
 import abc
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -75,6 +76,11 @@ class AbstractSystem(eqx.Module):
     def site_kinds(self) -> Int[np.ndarray, " sites"]:
         """What the sites are (a species, a type of atom): designs keep kinds apart."""
         return np.zeros(self.num_sites, dtype=int)
+
+    def flows(self, step: Float[Array, ""]) -> tuple[Callable[[State], State], ...]:
+        """Two maps x(0) → x(`step`), exact solutions of two parts whose sum is f, for integrators
+        that split; () where the system has none."""
+        return ()
 
     @property
     def spectral_bound(self) -> float | None:
