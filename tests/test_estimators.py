@@ -170,6 +170,7 @@ def small(system: mk.systems.AbstractSystem) -> tuple:
 
 CASES = {
     "predator-prey": shipped,
+    "allen-cahn": functools.partial(small, mk.systems.AllenCahn(6, epsilon=0.2)),
     "ring": functools.partial(small, RING),
     "linear": functools.partial(small, Linear()),
 }
@@ -225,7 +226,8 @@ def test_labels_of_every_system(system: str) -> None:
     for name, build in ESTIMATORS.items():
         snapshots = mk.sample(system, x, fraction=0.5 if name in PARTIAL else 1.0, key=KEY)
         labels = mk.label(build(), phi, snapshots)
-        assert (labels.z.shape, labels.S.shape, labels.b.shape) == ((5, 4), (5, 4, 4), (5, 4))
+        d = len(system.observable(x[0])) + 2
+        assert (labels.z.shape, labels.S.shape, labels.b.shape) == ((5, d), (5, d, d), (5, d))
         assert int(labels.count) == 5
 
         z = jax.jit(jax.vmap(lambda x: phi.encode(x)))(x)

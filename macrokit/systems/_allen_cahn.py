@@ -36,7 +36,7 @@ class AllenCahn(AbstractSystem):
             raise ValueError(f"AllenCahn needs at least 3 nodes along a side, but got grid={grid}.")
         self.grid = grid
         default = 10 / grid / (2 * np.sqrt(2) * np.arctanh(0.9))
-        self.epsilon = jnp.asarray(1.0 * (default if epsilon is None else epsilon))
+        self.epsilon = jnp.asarray(default if epsilon is None else epsilon, float)
 
     @property
     def num_sites(self) -> int:
