@@ -48,7 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     reproduce = commands.add_parser(
         "reproduce", help="run an experiment of the paper and record it"
     )
-    reproduce.add_argument("name", help="predator-prey")
+    names = sorted({name for name, _, _ in experiments.EXPERIMENTS})
+    reproduce.add_argument("name", help=" or ".join(names))
     reproduce.add_argument("--full", action="store_true", help="full size (small without it)")
     reproduce.add_argument("--protocol", default="fair", choices=("fair", "published"))
     reproduce.add_argument("--fresh", action="store_true", help="forget an interrupted run")
