@@ -1,6 +1,7 @@
 """The gauge: what partial forces will cost in accuracy, known before anything is trained."""
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 
 import equinox as eqx
@@ -111,8 +112,8 @@ class Diagnosis:
             f"η = {self.eta:.2e}   κ(M) = {mean:.3g}, at most {largest:.3g}",
             f"seconds: force on a site {force:.1e}, neighbour list {neighbours:.1e}, encoding with "
             f"Jacobian {encoding:.1e}",
-            f"recommended: {self.recommended} of {self.sites} sites by {', '.join(self.best)}, "
-            f"{_percent(self.share)} of the forces that whole snapshots need for the same accuracy",
+            f"recommended: {self.recommended} of {self.sites} sites by {', '.join(self.best)}: "
+            f"{_percent(self.share)} of the forces of whole snapshots for the same accuracy",
             f"this pilot cost {self.forces:,} forces",
             self.sentence,
         ]
@@ -256,16 +257,17 @@ def _pilot(
 def _defect(z: np.ndarray, y: np.ndarray) -> Float[np.ndarray, " d"]:
     """δ: what a kernel ridge regression of y on z misses on the state that it was not given.
 
-    Leave-one-out residuals in closed form, rᵢ = αᵢ/(K + λ)⁻¹ᵢᵢ; of all widths and λ, the best one.
+    Leave-one-out residuals in closed form, rᵢ = αᵢ/(K + λ)⁻¹ᵢᵢ; of all kernels and λ, the best one.
     """
     z = (z - z.mean(axis=0)) / z.std(axis=0)
     y = (y - y.mean(axis=0)) / y.std(axis=0)
     distance = ((z[:, None] - z[None]) ** 2).sum(axis=-1) / z.shape[1]
     missed = np.ones(y.shape[1])  # the mean alone
-    for width in (0.5, 1.0, 2.0, 4.0, 8.0):
-        # A smooth function about a linear one: the constant and z have kernels of their own.
-        kernel = np.exp(-distance / (2 * width**2)) + 1 + z @ z.T
-        values, vectors = np.linalg.eigh(kernel)
+    # A smooth function about a linear or a quadratic one, which forces often are: far from the
+    # other states, where a Gaussian says nothing, these still do.
+    trends = (1 + z @ z.T, (1 + z @ z.T / z.shape[1]) ** 2)
+    for trend, width in itertools.product(trends, (0.5, 1.0, 2.0, 4.0, 8.0)):
+        values, vectors = np.linalg.eigh(np.exp(-distance / (2 * width**2)) + trend)
         for ridge in 10.0 ** np.arange(-8, 2):
             inverse = (vectors / (values + ridge)) @ vectors.T
             residual = inverse @ y / np.diag(inverse)[:, None]

@@ -89,6 +89,14 @@ def test_the_defect_is_the_noise_that_z_does_not_tell(share: float) -> None:
     assert found == pytest.approx(share, abs=0.06 if share else 1e-3)
 
 
+def test_the_defect_of_a_quadratic_field_is_nothing() -> None:
+    """Also where states lie far apart, so that no other one is near."""
+    rng = np.random.default_rng(3)
+    z = rng.normal(size=(50, 4)) * rng.exponential(size=(50, 1))
+    y = np.stack([z[:, 0] * (1 - z[:, 0] - z[:, 1]), z[:, 1] * z[:, 2] - z[:, 3]], axis=1)
+    assert _defect(z, y).max() < 1e-6
+
+
 def test_the_defect_of_closures_that_close_and_that_do_not() -> None:
     """Three modes of the heat equation close; a sum of two that decay unequally does not."""
     heat = Heat()
