@@ -146,7 +146,9 @@ def diagnose(
     (δ + ν(s)) (c + s), the seconds that a given accuracy takes: ν is the variance within snapshots,
     δ what is left between them once the model knows z, and c the seconds of a neighbour list and an
     encoding in units of a site's force. With ν = ν₁/s it is the two-stage optimum √(c ν₁/δ)
-    (Cochran 1977, section 10.6). Where δ is small against ν₁/N, every force is worth its price.
+    (Cochran 1977, section 10.6). Where δ is small against ν₁/N, every force is worth its price. It
+    weighs noise only: where states are still too few to learn from, fewer sites in more of them do
+    better than this says.
 
     Raises `ValueError` with fewer than 10 states, or a number of sites that there is not.
     """

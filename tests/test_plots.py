@@ -42,6 +42,21 @@ def run(loss: str, forces: int, errors: list[float | None]) -> dict:
 
 RUNS = [run("L_z", 60_000, [5e-4, 6e-4]), run("L_{x,1/5}", 60_000, [3e-4, 4e-4])]
 
+
+def tried(estimator: str, fraction: float, predicted: float, **more) -> dict:
+    errors = [2e2 * predicted, 4e2 * predicted]
+    settings = {"estimator": estimator, "design": "stratified", "closure": "shipped"}
+    settings |= {"fraction": fraction, "predicted": predicted}
+    return run("L", more.pop("forces", 60_000), errors) | settings | more
+
+
+TRIED = [
+    tried("exact", 1.0, 3e-6),
+    tried("lifted", 0.2, 2e-6),
+    tried("lifted", 0.2, 1e-7, forces=2_400_000),
+    tried("lifted", 0.5, 4e-6, closure="linear"),
+]
+
 CURVES = {
     ("lifted", "stratified"): np.array([0.1, 0.0]),
     ("direct", "stratified"): np.array([3.0, 0.2]),
@@ -54,6 +69,8 @@ FIGURES = {
     "scores": lambda: plots.scores_figure(SCORES),
     "demo": lambda: plots.demo_figure(RUNS),
     "recorded": lambda: plots.recorded_figure({"runs": RUNS}, {"L_z": {60_000: (1e-2, 1e-3)}}),
+    "predicted": lambda: plots.predicted_figure(TRIED),
+    "sweep": lambda: plots.sweep_figure(TRIED[1:2] + TRIED[:1], 100),
     "noise": lambda: plots.noise_figure((1, 10), CURVES, recommended=3, defect=0.02),
     "redraws": lambda: plots.redraws_figure(
         {"a": DRAWS, "b": 2 * DRAWS}, 0.0, {"a": 1.0, "b": 2.0}
@@ -144,6 +161,26 @@ def test_recorded_draws_published_values_dotted() -> None:
     assert (here.line.dash, published.line.dash) == ("solid", "dot")
     assert list(published.y) == [1e-2]
     assert list(published.error_y.array) == [1e-3]
+
+
+def test_predicted_puts_errors_over_expectations() -> None:
+    figure = FIGURES["predicted"]()
+    dots = {t.marker.symbol: t for t in figure.data if t.x[0] is not None}
+    assert {t.name for t in figure.data} == {
+        "exact", "lifted", "shipped closure", "linear closure", "2,400,000 forces"
+    }  # fmt: skip
+    assert dots.keys() == {"circle", "circle-open", "diamond"}  # many forces are hollow
+    many = dots["circle-open"]
+    assert (many.x[0], many.y[0]) == (1e-7, pytest.approx(3e-5))
+    assert many.error_y.array[0] == many.error_y.arrayminus[0] == pytest.approx(1e-5)
+
+
+def test_sweep_rings_the_number_that_was_expected_to_be_best() -> None:
+    line, ring = FIGURES["sweep"]().data
+    assert list(line.x) == [20, 100]  # in order
+    assert line.y[0] == pytest.approx(6e-4)
+    assert (list(ring.x), ring.marker.symbol) == ([20], "circle-open")
+    assert ring.y[0] == line.y[0]
 
 
 def contrast(a: str, b: str) -> float:
