@@ -85,7 +85,12 @@ class Diagnosis:
         noise = self.curves[self.best][self.numbers.index(number)][: self.observables].max()
         said = f"Sampling noise is {_percent(noise)} with {number} of {self.sites} sites"
         said += f" ({', '.join(self.best)}): "
-        said += "partial forces pay" if pays else "sampling is the problem, draw all sites"
+        if pays:
+            said += "partial forces pay"
+        elif noise < 0.1:
+            said += "partial forces pay where forces are few; with many, draw all sites"
+        else:
+            said += "sampling is the problem, draw all sites"
         if defect > 0.1:
             lost = f"{_percent(defect)} of d({self.names[worst]})/dt cannot be told from z"
             return f"{said}; {'but' if pays else 'and'} {lost}: the closure is " + (

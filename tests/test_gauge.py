@@ -143,6 +143,10 @@ def test_the_sentence(ring: mk.Diagnosis) -> None:
     assert noisy.share == pytest.approx(1)
     assert "Sampling noise is 90 % with 2 of 12 sites" in noisy.sentence
     assert "sampling is the problem, draw all sites" in noisy.sentence
+    curves = {ring.best: np.outer([0.5, 0.08, 1e-9], np.ones(4))}
+    scarce = dataclasses.replace(noisy, curves=curves)
+    assert "is 8 % with 2 of 12 sites" in scarce.sentence
+    assert "pay where forces are few; with many, draw all sites; lifting" in scarce.sentence
     still = dataclasses.replace(quiet, curves={ring.best: np.full((3, 4), 1e-9)}, eta=1e-6)
     assert "Sampling noise is less than 0.01 % with" in still.sentence
 
