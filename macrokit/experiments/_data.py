@@ -37,17 +37,24 @@ class Benchmark:
     validation: Trajectories
     test: Trajectories
     closure_name: tuple[str, int] = ("shipped", 0)
+    made: dict[tuple[str, int], Closure] = dataclasses.field(default_factory=dict, repr=False)
 
     def with_closure(self, name: str, seed: int = 0) -> "Benchmark":
-        """The same data with the shipped closure, or one made anew by a recipe and a seed."""
+        """The same data with the shipped closure, or one made by a recipe and a seed.
+
+        What is made is kept in `made`, so that it is trained once whoever asks for it.
+        """
         if (name, seed) == self.closure_name:
             return self
         if name == "shipped":
             closure = pretrained(self.name)
+        elif (name, seed) in self.made:
+            closure = self.made[name, seed]
         else:
             count = min(_CLOSURE_STATES, math.prod(self.training.x.shape[:2]))
             states = spread(self.training, count, key=jax.random.key(seed))
             closure = make_closure(RECIPES[name], self.system, states, seed=seed)
+            self.made[name, seed] = closure
         return dataclasses.replace(self, closure=closure, closure_name=(name, seed))
 
     @functools.cached_property
