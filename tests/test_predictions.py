@@ -32,3 +32,12 @@ def test_predictions_are_the_gauges() -> None:
     noise = gauge.noise["direct", "stratified"].mean()
     assert direct == pytest.approx((delta + noise) / 3_000, rel=1e-3)
     assert direct > 10 * lifted
+
+
+def test_a_closure_is_made_once() -> None:
+    """For the cells and for what the gauge expects of them, whatever came between."""
+    data = benchmark()
+    made = data.with_closure("principal", 1)
+    again = made.with_closure("shipped").with_closure("principal", 1)
+    assert again.closure is made.closure
+    assert data.with_closure("principal", 2).closure is not made.closure

@@ -74,7 +74,7 @@ def run_cell(
 def buy(benchmark: Benchmark, cell: Cell, seed: int) -> Snapshots:
     """The snapshots of one seed: states, sites, and the forces on them."""
     snapshot_key, site_key = jax.random.split(_seed_key(seed, 0))
-    count = max(1, round(cell.forces / (cell.fraction * benchmark.system.num_sites)))
+    count = cell.snapshots(benchmark.system.num_sites)
     if cell.order == "prefix":
         x = prefix(benchmark.training, count)
     else:

@@ -30,14 +30,11 @@ def predictions(benchmark: Benchmark, cells: Sequence[Cell]) -> list[float]:
             encoder,
             pilot,
             candidates={c.design: make_design(c.design, encoder) for c in mine},
-            numbers=sorted({max(1, round(c.fraction * total)) for c in mine}),
+            fraction=mine[0].fraction,
+            numbers=sorted({c.drawn(total) for c in mine}),
         )
     return [
-        diagnoses[c.closure, c.closure_seed].uncertainty(
-            c.estimator, c.design, max(1, round(c.fraction * total))
-        )
-        * c.fraction
-        * total
-        / c.forces
+        diagnoses[c.closure, c.closure_seed].uncertainty(c.estimator, c.design, c.drawn(total))
+        / c.snapshots(total)
         for c in cells
     ]

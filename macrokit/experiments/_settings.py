@@ -33,6 +33,14 @@ class Cell:
     batch: int = 256
     metric: str = "spread"
 
+    def drawn(self, sites: int) -> int:
+        """How many of `sites` it draws in a snapshot."""
+        return max(1, round(self.fraction * sites))
+
+    def snapshots(self, sites: int) -> int:
+        """How many snapshots of a system with that many `sites` its forces pay for."""
+        return max(1, round(self.forces / (self.fraction * sites)))
+
     @property
     def loss(self) -> str:
         """The paper's name of the loss, where it has one."""
