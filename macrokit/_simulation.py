@@ -1,6 +1,8 @@
 """Simulate dx/dt = f(x): fixed steps as in the paper, adaptive ones by diffrax."""
 
+import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import diffrax
 import equinox as eqx
@@ -11,16 +13,6 @@ from jaxtyping import Array, Float
 
 from ._types import AnyArray
 from .systems import AbstractSystem, HostSystem
-
-# Largest |λ| step of the methods on the negative real axis, and forces they spend a step. A flow
-# that couples sites is counted as one force on all of them; it does not limit the step.
-_STABILITY = {
-    "euler": (2.0, 1),
-    "rk4": (2.785, 4),
-    "strang": (float("inf"), 1),
-    "strang-4": (float("inf"), 3),
-}
-_SPLIT = ("strang", "strang-4")
 
 
 class Trajectories(eqx.Module):
@@ -65,15 +57,10 @@ def simulate(
     numbers (which one, and when).
     """
     adaptive = isinstance(method, diffrax.AbstractERK)
-    if not adaptive and method not in _STABILITY:
+    if not adaptive and method not in _METHODS:
         raise ValueError(
-            f"method must be one of {sorted(_STABILITY)} or an explicit Runge–Kutta solver of "
+            f"method must be one of {sorted(_METHODS)} or an explicit Runge–Kutta solver of "
             f"diffrax such as `diffrax.Tsit5()`, whose forces can be counted, but got {method!r}."
-        )
-    if method in _SPLIT and not system.flows(jnp.zeros(())):
-        raise ValueError(
-            f"{method!r} needs a system with `flows`, but {type(system).__name__} has none. "
-            'Take "rk4", or implement `flows(step)`.'
         )
     if isinstance(system, HostSystem):
         raise ValueError(
@@ -109,7 +96,7 @@ def simulate(
         x, evaluations = _solve(system, starts, dt, frames, every, method, jnp.asarray(rtol))
     else:
         x = _integrate(system, starts, dt, frames, every, method)
-        evaluations = len(starts) * steps * _STABILITY[method][1]
+        evaluations = len(starts) * steps * _METHODS[method].forces
     finite = np.isfinite(np.asarray(x)).all(axis=(2, 3))
     if not finite.all():
         run, frame = np.argwhere(~finite)[0]
@@ -122,7 +109,7 @@ def simulate(
 
 
 def _check_step(system: AbstractSystem, step: float, method: str) -> None:
-    limit, _ = _STABILITY[method]
+    limit = _METHODS[method].limit
     if system.spectral_bound is not None and step * system.spectral_bound > limit:
         raise ValueError(
             f"The step {step:g} is unstable for {method}: with |eigenvalues| up to "
@@ -135,25 +122,13 @@ def _check_step(system: AbstractSystem, step: float, method: str) -> None:
 def _integrate(
     system: AbstractSystem, starts: Array, dt: Array, frames: int, every: int, method: str
 ) -> Array:
-    def rk4(x: Array) -> Array:
-        k1 = system.force(x)
-        k2 = system.force(x + dt / 2 * k1)
-        k3 = system.force(x + dt / 2 * k2)
-        k4 = system.force(x + dt * k3)
-        return x + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
-
-    def euler(x: Array) -> Array:
-        return x + dt * system.force(x)
-
-    def strang(x: Array) -> Array:
-        return _strang(system, dt)(x)
-
-    def strang_4(x: Array) -> Array:
-        half = _strang(system, dt / 2)
-        return (4 * half(half(x)) - _strang(system, dt)(x)) / 3
-
-    methods = {"rk4": rk4, "euler": euler, "strang": strang, "strang-4": strang_4}
-    advance = jax.vmap(methods[method])
+    # Here, where nothing is computed yet, and not before: flows may be dear to set up.
+    if _METHODS[method].splits and not system.flows(dt):
+        raise ValueError(
+            f"{method!r} needs a system with `flows`, but {type(system).__name__} has none. "
+            'Take "rk4", or implement `flows(step)`.'
+        )
+    advance = jax.vmap(_METHODS[method].step(system, dt))
 
     def frame(x: Array, _: None) -> tuple[Array, Array]:
         x = jax.lax.fori_loop(0, every, lambda _, x: advance(x), x)
@@ -163,10 +138,55 @@ def _integrate(
     return jnp.moveaxis(jnp.concatenate([starts[None], later]), 0, 1)
 
 
-def _strang(system: AbstractSystem, dt: Array) -> Callable[[Array], Array]:
+Step = Callable[[Array], Array]
+
+
+def _euler(system: AbstractSystem, dt: Array) -> Step:
+    return lambda x: x + dt * system.force(x)
+
+
+def _rk4(system: AbstractSystem, dt: Array) -> Step:
+    def step(x: Array) -> Array:
+        k1 = system.force(x)
+        k2 = system.force(x + dt / 2 * k1)
+        k3 = system.force(x + dt / 2 * k2)
+        k4 = system.force(x + dt * k3)
+        return x + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+
+    return step
+
+
+def _strang(system: AbstractSystem, dt: Array) -> Step:
     """Half of the first flow, the second one, the other half."""
     half, (_, whole) = system.flows(dt / 2)[0], system.flows(dt)
     return lambda x: half(whole(half(x)))
+
+
+def _strang_4(system: AbstractSystem, dt: Array) -> Step:
+    half, whole = _strang(system, dt / 2), _strang(system, dt)
+    return lambda x: (4 * half(half(x)) - whole(x)) / 3
+
+
+class _Method(NamedTuple):
+    """`step`: built once for all steps. - `limit`: the largest |λ| step on the negative real axis.
+    - `forces`: spent in a step; a flow that couples sites counts as one on all of them."""
+
+    step: Callable[[AbstractSystem, Array], Step]
+    limit: float
+    forces: int
+
+    @property
+    def splits(self) -> bool:
+        """Made of exact flows, which no step is too large for."""
+        return self.limit == math.inf
+
+
+_METHODS = {
+    "euler": _Method(_euler, 2.0, 1),
+    "rk4": _Method(_rk4, 2.785, 4),
+    "strang": _Method(_strang, math.inf, 1),
+    "strang-4": _Method(_strang_4, math.inf, 3),
+}
 
 
 @eqx.filter_jit
