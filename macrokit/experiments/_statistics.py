@@ -41,8 +41,13 @@ def rank_correlation(runs: Sequence[dict[str, Any]]) -> float:
     """
     from scipy.stats import spearmanr  # slow to import, and seldom wanted
 
-    errors = [np.inf if run["error_mean"] is None else run["error_mean"] for run in runs]
+    errors = [or_infinite(run["error_mean"]) for run in runs]
     return float(spearmanr([run["predicted"] for run in runs], errors).statistic)
+
+
+def or_infinite(error: float | None) -> float:
+    """A recorded error as a number: that of a diverged network is `None`."""
+    return np.inf if error is None else error
 
 
 def _student(values: np.ndarray, level: float) -> tuple[float, float]:

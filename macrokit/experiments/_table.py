@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ._statistics import interval, rank_correlation
+from ._statistics import interval, or_infinite, rank_correlation
 
 
 def table(runs: list[dict[str, Any]]) -> str:
@@ -22,7 +22,7 @@ def table(runs: list[dict[str, Any]]) -> str:
         "mean": [_error(run["error_mean"]) for run in runs],
         "90 % interval": [_interval(run["errors"]) for run in runs],
         "median": [_error(run["error_median"]) for run in runs],
-        "worst": [_error(max(run["errors"], key=_size)) for run in runs],
+        "worst": [_error(max(run["errors"], key=or_infinite)) for run in runs],
     }
     if all("predicted" in run for run in runs):
         columns["predicted"] = [_error(run["predicted"]) for run in runs]
@@ -41,10 +41,6 @@ def table(runs: list[dict[str, Any]]) -> str:
 
 def _error(value: float | None) -> str:
     return "diverged" if value is None else f"{value:.2e}"
-
-
-def _size(error: float | None) -> float:
-    return float("inf") if error is None else error
 
 
 def _interval(errors: list[float | None]) -> str:

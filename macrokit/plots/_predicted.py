@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from ._style import COLOURS, ERROR, GREY, log_axis, style
+from ._style import COLOURS, ERROR, GREY, legend_beside, log_axis, style
 
 _SYMBOLS = ("circle", "diamond", "square", "x")
 EXPECTED = "expected: (δ + ν)/snapshots (1)"
@@ -56,11 +56,7 @@ def predicted_figure(runs: Sequence[Mapping[str, Any]]) -> go.Figure:
         figure.add_scatter(
             x=[None], y=[None], name=name, mode="markers", marker=marker | {"size": 11}
         )
-    style(figure, height=460)
-    figure.update_layout(
-        legend={"orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top"},
-        margin={"t": 30},
-    )
+    legend_beside(style(figure, height=460))
     figure.update_xaxes(type="log", title_text=EXPECTED, dtick=1, exponentformat="power")
     return figure.update_yaxes(log_axis(ERROR))
 

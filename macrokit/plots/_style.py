@@ -40,6 +40,14 @@ def style(figure: BaseFigure, *, height: int = 420, title: str | None = None) ->
     return figure
 
 
+def legend_beside(figure: BaseFigure) -> BaseFigure:
+    """The legend as a column on the right, in place, where its entries are many."""
+    return figure.update_layout(
+        legend={"orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top"},
+        margin={"t": 30},
+    )
+
+
 def log_axis(title: str, labels: tuple[int, ...] = (1, 3)) -> dict[str, Any]:
     """A logarithmic axis with labels at these multiples of each power of ten."""
     values = [n * 10.0**e for e in range(-9, 3) for n in labels]

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from plotly.subplots import make_subplots
 
 from .._types import AnyArray
-from ._style import COLOURS, GREY, style
+from ._style import COLOURS, GREY, legend_beside, style
 
 SITES = "sites drawn in a snapshot (number)"
 NOISE = "sampling noise ν (1; less than 10⁻⁶ drawn there)"
@@ -61,11 +61,7 @@ def noise_figure(
             text="δ, what z cannot tell",
             showarrow=False,
         )
-    style(figure, height=460)
-    figure.update_layout(
-        legend={"orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top"},
-        margin={"t": 30},
-    )
+    legend_beside(style(figure, height=460))
     ticks = [n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if n <= max(numbers)]
     figure.update_xaxes(type="log", title_text=SITES, tickvals=ticks)
     return figure.update_yaxes(type="log", title_text=NOISE, dtick=1, exponentformat="power")
