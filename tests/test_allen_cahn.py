@@ -62,22 +62,6 @@ def test_starts_are_rings_of_the_published_size(double) -> None:
     assert np.ptp(area) > 0.4 * (largest - smallest)
 
 
-def test_partial_forces_are_partial() -> None:
-    def flops(grid: int, count: int) -> float:
-        system = AllenCahn(grid)
-        x, sites = jnp.ones((grid**2, 1)), jnp.zeros(count, jnp.int32)
-        compiled = jax.jit(lambda x, sites: system.force_at(x, sites)).lower(x, sites).compile()
-        return compiled.cost_analysis()["flops"]
-
-    counts = np.array([8, 16, 32, 64, 96])
-    by_size = {n: np.array([flops(n, c) for c in counts]) for n in (10, 50, 200)}
-    slope, intercept = np.polyfit(counts, by_size[10], 1)
-    assert abs(intercept) < slope
-    np.testing.assert_allclose(by_size[10], slope * counts + intercept, rtol=0.01)
-    np.testing.assert_array_equal(by_size[50], by_size[10])
-    np.testing.assert_array_equal(by_size[200], by_size[10])
-
-
 def test_a_changed_parameter_does_not_retrace() -> None:
     traces = []
 

@@ -1,5 +1,6 @@
 """The panels as a person meets them: JupyterLab in a real browser, the notebooks' own cells."""
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -166,89 +167,89 @@ class Person:
         return taken
 
 
-def test_start_move_stop_resume(
-    address: str, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@contextlib.contextmanager
+def visit(address: str, picture: Path) -> Iterator[Person]:
+    """A person before the running server; leaves a picture, and has nothing to complain about."""
     sync_api = pytest.importorskip("playwright.sync_api")
-    measured = {}
     wait_for_server(address)
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 720})
         person = Person(page)
         try:
-            begun = time.monotonic()
-            person.run_all_cells(address)
-            page.wait_for_selector("button:text-is('Start'):enabled", timeout=90_000)
-            page.wait_for_selector(".js-plotly-plot .scatterlayer path", timeout=30_000)
-            measured["first live plot"] = time.monotonic() - begun
-
-            person.press("Start")
-            measured["start to training"] = person.until_it_says("Running: each learner", 120)
-            person.until_it_says("This start: ▬ truth ●")
-            measured["slider to picture"] = min(person.nudge("growth r") for _ in range(3))
-
-            person.press("Stop")
-            measured["stop"] = person.until_it_says("Stopped")
-            assert measured["stop"] < 2
-            stopped = person.percent()
-
-            person.press("Resume")
-            person.until_it_says("Running: each learner")
-            page.wait_for_function(
-                """before => [...document.querySelectorAll('.widget-label')].some(line =>
-                       parseInt((/· (\\d+) %/.exec(line.textContent) || [0, 0])[1]) > before)""",
-                arg=stopped,
-                timeout=60_000,
-            )
-            person.press("Stop")
-            person.until_it_says("Stopped")
-            assert person.percent() > stopped
+            yield person
         finally:
-            page.screenshot(path=folder / "panel.png")
+            page.screenshot(path=picture)
             browser.close()
+    assert person.complaints() == []
+
+
+def report(measured: dict[str, float], capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         print("", *(f"{name} {seconds:.2f} s" for name, seconds in measured.items()), sep="  ")
-    assert person.complaints() == []
+
+
+def test_start_move_stop_resume(
+    address: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured = {}
+    with visit(address, folder / "panel.png") as person:
+        page = person.page
+        begun = time.monotonic()
+        person.run_all_cells(address)
+        page.wait_for_selector("button:text-is('Start'):enabled", timeout=90_000)
+        page.wait_for_selector(".js-plotly-plot .scatterlayer path", timeout=30_000)
+        measured["first live plot"] = time.monotonic() - begun
+
+        person.press("Start")
+        measured["start to training"] = person.until_it_says("Running: each learner", 120)
+        person.until_it_says("This start: ▬ truth ●")
+        measured["slider to picture"] = min(person.nudge("growth r") for _ in range(3))
+
+        person.press("Stop")
+        measured["stop"] = person.until_it_says("Stopped")
+        assert measured["stop"] < 2
+        stopped = person.percent()
+
+        person.press("Resume")
+        person.until_it_says("Running: each learner")
+        page.wait_for_function(
+            """before => [...document.querySelectorAll('.widget-label')].some(line =>
+                   parseInt((/· (\\d+) %/.exec(line.textContent) || [0, 0])[1]) > before)""",
+            arg=stopped,
+            timeout=60_000,
+        )
+        person.press("Stop")
+        person.until_it_says("Stopped")
+        assert person.percent() > stopped
+    report(measured, capsys)
 
 
 @pytest.mark.parametrize("folder", [LABORATORY], indirect=True)
 def test_redraw_and_change_the_design(
     address: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api")
     measured = {}
-    wait_for_server(address)
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 720})
-        person = Person(page)
-        try:
-            begun = time.monotonic()
-            person.run_all_cells(address)
-            page.wait_for_selector("button:text-is('Start'):enabled", timeout=120_000)
-            page.wait_for_selector(".js-plotly-plot .scatterlayer path", timeout=30_000)
-            measured["laboratory"] = time.monotonic() - begun
-            person.until_it_says("500 redraws of 20 of 100 sites. Mean")
+    with visit(address, folder / "laboratory.png") as person:
+        page = person.page
+        begun = time.monotonic()
+        person.run_all_cells(address)
+        page.wait_for_selector("button:text-is('Start'):enabled", timeout=120_000)
+        page.wait_for_selector(".js-plotly-plot .scatterlayer path", timeout=30_000)
+        measured["laboratory"] = time.monotonic() - begun
+        person.until_it_says("500 redraws of 20 of 100 sites. Mean")
 
-            person.press("Start")
-            measured["enough redraws"] = person.until_it_says("20,000 redraws of 20 of 100 sites")
-            assert "; unbiased." in page.locator("[role=status]").last.inner_text()
-            person.choose("design", "stratified")
-            person.until_it_says("500 redraws of 20 of 100 sites. Mean")
-            person.press("Start")
-            person.until_it_says("20,000 redraws of 20 of 100 sites")
+        person.press("Start")
+        measured["enough redraws"] = person.until_it_says("20,000 redraws of 20 of 100 sites")
+        assert "; unbiased." in page.locator("[role=status]").last.inner_text()
+        person.choose("design", "stratified")
+        person.until_it_says("500 redraws of 20 of 100 sites. Mean")
+        person.press("Start")
+        person.until_it_says("20,000 redraws of 20 of 100 sites")
 
-            person.choose("design", "stratified-by-state")
-            measured["new design"] = person.until_it_says(
-                "500 redraws of 20 of 100 sites. No noise"
-            )
-            person.choose("estimator", "lifted, difference")
-            person.choose("design", "without-replacement")
-            person.until_it_says("500 redraws of 20 of 100 sites. Mean")
-        finally:
-            page.screenshot(path=folder / "laboratory.png")
-            browser.close()
-    with capsys.disabled():
-        print("", *(f"{name} {seconds:.2f} s" for name, seconds in measured.items()), sep="  ")
-    assert person.complaints() == []
+        person.choose("design", "stratified-by-state")
+        measured["new design"] = person.until_it_says("500 redraws of 20 of 100 sites. No noise")
+        person.choose("estimator", "lifted, difference")
+        person.choose("design", "without-replacement")
+        person.until_it_says("500 redraws of 20 of 100 sites. Mean")
+    report(measured, capsys)

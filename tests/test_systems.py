@@ -8,7 +8,7 @@ import pytest
 from catalogue import SYSTEMS, predator_prey_in_numpy, states
 
 import macrokit as mk
-from macrokit.systems import HostSystem, PredatorPrey
+from macrokit.systems import AllenCahn, HostSystem, PredatorPrey
 
 # --- every system --------------------------------------------------------------------------------
 
@@ -34,20 +34,29 @@ def test_a_system_describes_itself(name: str) -> None:
     assert np.isfinite(system.site_positions).all()
 
 
-def test_partial_forces_are_partial() -> None:
-    def flops(nodes: int, count: int) -> float:
-        system = PredatorPrey(nodes=nodes)
-        x, sites = jnp.ones((2 * nodes, 1)), jnp.zeros(count, jnp.int32)
+STENCILS = {
+    "predator-prey": (lambda nodes: PredatorPrey(nodes=nodes), (50, 500, 5000)),
+    "allen-cahn": (AllenCahn, (10, 50, 200)),
+}
+
+
+@pytest.mark.parametrize("name", STENCILS)
+def test_partial_forces_are_partial(name: str) -> None:
+    build, (small, large, largest) = STENCILS[name]
+
+    def flops(size: int, count: int) -> float:
+        system = build(size)
+        x, sites = jnp.ones((system.num_sites, 1)), jnp.zeros(count, jnp.int32)
         compiled = jax.jit(lambda x, sites: system.force_at(x, sites)).lower(x, sites).compile()
         return compiled.cost_analysis()["flops"]
 
     counts = np.array([8, 16, 32, 64, 96])
-    by_size = {n: np.array([flops(n, c) for c in counts]) for n in (50, 500, 5000)}
-    slope, intercept = np.polyfit(counts, by_size[50], 1)
+    by_size = {n: np.array([flops(n, c) for c in counts]) for n in (small, large, largest)}
+    slope, intercept = np.polyfit(counts, by_size[small], 1)
     assert abs(intercept) < slope  # no fixed cost beyond that of one site
-    np.testing.assert_allclose(by_size[50], slope * counts + intercept, rtol=0.01)
-    np.testing.assert_array_equal(by_size[500], by_size[50])
-    np.testing.assert_array_equal(by_size[5000], by_size[50])
+    np.testing.assert_allclose(by_size[small], slope * counts + intercept, rtol=0.01)
+    np.testing.assert_array_equal(by_size[large], by_size[small])
+    np.testing.assert_array_equal(by_size[largest], by_size[small])
 
 
 def test_a_changed_parameter_does_not_retrace() -> None:
