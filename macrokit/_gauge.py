@@ -147,10 +147,10 @@ def diagnose(
     - `candidates`: designs by name; by default those of the catalogue, with |Jᵢ| as size.
     - `force_seconds`: the force on a site, where the engine to come is dearer than this one.
 
-    The recommended one of the `numbers` of sites minimises
-    (δ + ν(s)) (c + s), the seconds that a given accuracy takes: ν is the variance within snapshots,
-    δ what is left between them once the model knows z, and c the seconds of a neighbour list and an
-    encoding in units of a site's force. With ν = ν₁/s it is the two-stage optimum √(c ν₁/δ)
+    The recommended one of the `numbers` of sites minimises (δ + ν(s)) (c + s), the seconds that a
+    given accuracy takes: ν is the variance within snapshots, δ what is left between them once the
+    model knows z, and c the seconds of a neighbour list and an encoding in units of a site's force.
+    With ν = ν₁/s it is the two-stage optimum √(c ν₁/δ)
     (Cochran 1977, section 10.6). Where δ is small against ν₁/N, every force is worth its price. It
     weighs noise only: where states are still too few to learn from, fewer sites in more of them do
     better than this says.
