@@ -12,7 +12,7 @@ import jax.scipy.linalg as jsl
 import tqdm
 from jaxtyping import Array, Float
 
-from ._closure import Closure, Identity, orthonormalise
+from ._closure import Closure, Identity, gradient_norms, orthonormalise
 from ._memory import trim_memory
 from ._optimiser import Cosine, start
 from ._training import Progress, iterate
@@ -22,9 +22,10 @@ from ._types import AnyArray, Key
 class ClosureLoss(eqx.Module):
     """L = |x − ψ(φ(x))|² / Var x + λ |κ(M) − 1|² + μ |(1 − J†J) ψ′(z) v|² / Var x,
 
-    averaged over a batch, v = σ_z ⊙ ε with ε Gaussian. The last term is the *lift penalty*: it asks
-    that the decoder's tangents lie in the row space of J, which is what lifting assumes. It needs
-    no force.
+    averaged over a batch, v = σ_z ⊙ ε with ε Gaussian. For κ each observable is measured in units
+    of the root mean square norm of its gradient, so that no unit of an energy decides it. The last
+    term is the *lift penalty*: it asks that the decoder's tangents lie in the row space of J, which
+    is what lifting assumes. It needs no force.
 
     - `condition`: λ, weight of the condition number (`0.0` leaves its computation out).
     - `lift`: μ, weight of the lift penalty (`0.0` leaves its computation out).
@@ -52,7 +53,11 @@ class ClosureLoss(eqx.Module):
         """The closure that the free parameters stand for."""
         closure = eqx.tree_at(_observable, parameters, data.observable, is_leaf=_is_none)
         linear = isinstance(closure.encoder.head, Identity)
-        return orthonormalise(closure, data.gradients) if self.orthonormal and linear else closure
+        return (
+            orthonormalise(closure, data.gradients, data.scale)
+            if self.orthonormal and linear
+            else closure
+        )
 
     def _loss(self, parameters: Closure, data: "ClosureData", key: Key) -> Float[Array, ""]:
         closure = self.closure(parameters, data)
@@ -68,7 +73,8 @@ class ClosureLoss(eqx.Module):
         decoded = jax.vmap(closure.decode)(z)
         loss = jnp.mean((x.reshape(self.batch, -1) - decoded) ** 2) / data.variance
         if self.condition:
-            loss += self.condition * jnp.mean((jax.vmap(closure.condition)(x) - 1) ** 2)
+            condition = jax.vmap(lambda x: closure.condition(x, data.norms))(x)
+            loss += self.condition * jnp.mean((condition - 1) ** 2)
         if self.lift:
             # The spread that z has now: a network may have moved far from the one it began with.
             spread = jax.lax.stop_gradient(z.std(axis=0))
@@ -89,6 +95,8 @@ class ClosureProgress:
 class ClosureData(eqx.Module):
     """States to learn from, their variance, and the observables' gradients at the mean state.
 
+    - `norms`: root mean square of |∇z*| of each observable over the states.
+
     The observable is here and not among what is trained: it may hold numbers of its system, which
     must stay as they are.
     """
@@ -97,6 +105,7 @@ class ClosureData(eqx.Module):
     states: Float[Array, "snapshots sites channels"]
     variance: Float[Array, ""]
     gradients: Float[Array, "observables N"]
+    norms: Float[Array, " observables"]
 
     def __init__(self, observable: Callable, states: AnyArray):
         self.observable = observable
@@ -104,6 +113,12 @@ class ClosureData(eqx.Module):
         self.variance = jnp.var(self.states, axis=0).mean()
         jacobian = jax.jacrev(observable)(self.states.mean(axis=0))
         self.gradients = jacobian.reshape(len(jacobian), -1)
+        self.norms = jnp.asarray(gradient_norms(observable, self.states))
+
+    @property
+    def scale(self) -> Float[Array, ""]:
+        """The norm that learned rows are given: that of the observables' gradients."""
+        return jnp.sqrt((self.norms**2).mean())
 
 
 def _observable(closure: Closure) -> Any:

@@ -9,7 +9,7 @@ import jax.scipy.linalg as jsl
 import numpy as np
 from jaxtyping import Array, Float
 
-from ._types import AnyArray, Jacobian, Key, Macro, State
+from ._types import AnyArray, Jacobian, Key, Macro, Sites, State
 
 
 class Encoder(eqx.Module):
@@ -94,6 +94,12 @@ class Closure(eqx.Module):
         learned = self.encoder.head_jacobian(x) @ self.encoder.weight
         return jnp.concatenate([self._observable_jacobian(x), learned.reshape(-1, *x.shape)])
 
+    def jacobian_at(self, x: State, sites: Sites) -> Float[Array, "d drawn channels"]:
+        """The columns of J that belong to `sites`; of the learned rows no others are formed."""
+        weight = self.encoder.weight.reshape(-1, *x.shape)[:, sites]
+        learned = jnp.einsum("dh,hnc->dnc", self.encoder.head_jacobian(x), weight)
+        return jnp.concatenate([self._observable_jacobian(x)[:, sites], learned])
+
     def gram(self, x: State) -> Float[Array, "d d"]:
         """M = J Jᵀ from W Wᵀ, W ∇z* and ∇z*·∇z*; the learned rows of J are never formed."""
         gradients = self._observable_jacobian(x)
@@ -124,9 +130,20 @@ class Closure(eqx.Module):
         """|Jᵢ|, how much the macroscopic variables depend on each site."""
         return jnp.sqrt((self.jacobian(x) ** 2).sum(axis=(0, 2)))
 
-    def condition(self, x: State) -> Float[Array, ""]:
-        """κ(M) = λ_max/λ_min of M = J Jᵀ."""
-        eigenvalues = jnp.linalg.eigvalsh(self.gram(x))
+    def condition(
+        self, x: State, norms: Float[Array, " observables"] | None = None
+    ) -> Float[Array, ""]:
+        """κ(M) = λ_max/λ_min of M = J Jᵀ.
+
+        - `norms`: units in which the observables are measured, their root mean square kept; see
+          `gradient_norms`.
+        """
+        gram = self.gram(x)
+        if norms is not None:
+            factor = jnp.sqrt((norms**2).mean()) / norms
+            factor = jnp.concatenate([factor, jnp.ones(len(gram) - len(norms))])
+            gram = gram * factor[:, None] * factor[None]
+        eigenvalues = jnp.linalg.eigvalsh(gram)
         return eigenvalues[-1] / eigenvalues[0]
 
     def _observable_jacobian(self, x: State) -> Jacobian:
@@ -138,7 +155,13 @@ def encode_states(
     closure: Closure, x: Float[Array, "snapshots sites channels"]
 ) -> Float[Array, "snapshots d"]:
     """z of many states, in blocks."""
-    return jax.lax.map(lambda x: closure.encode(x), x, batch_size=min(256, len(x)))
+    return jax.lax.map(lambda x: closure.encode(x), x, batch_size=at_once(len(x), x[0].size))
+
+
+def at_once(count: int, numbers: int) -> int:
+    """How many of `count` snapshots, of so many `numbers` each, are worked on together: up to 256,
+    and no more than 64 MiB of them."""
+    return max(1, min(count, 256, (1 << 24) // numbers))
 
 
 def linear_closure(
@@ -152,8 +175,8 @@ def linear_closure(
 
     The rows of W are the leading principal directions of the states after the gradients of the
     observables (taken at the mean state) have been projected out, scaled to the root mean square
-    norm of those gradients. With linear observables whose gradients are orthogonal and of equal
-    norm, κ(M) = 1 exactly.
+    norm of those gradients over the states. With linear observables whose gradients are orthogonal
+    and of equal norm, κ(M) = 1 exactly.
 
     - `states`: snapshots to take mean, principal directions and spreads from.
     - `learned`: number of learned variables.
@@ -161,7 +184,8 @@ def linear_closure(
     """
     flat, mean, spread = _statistics(states)
     gradients = _gradients_at(observable, mean.reshape(states.shape[1:]))
-    rows = principal_directions(flat - mean, gradients, learned)
+    rows = principal_directions(flat[:2000] - mean, gradients, learned)
+    rows *= _root_mean_square(gradient_norms(observable, states))
     encoder = Encoder(jnp.asarray(rows), jnp.asarray(-rows @ mean), Identity())
     return _with_decoder(observable, encoder, states, mean, spread, key)
 
@@ -189,20 +213,22 @@ def nonlinear_closure(
     weight = jax.nn.initializers.glorot_normal()(encoder_key, (width, flat.shape[1])) / spread[None]
     encoder = Encoder(weight, -weight @ mean, Head(_network(width, learned, width, 1, head_key)))
     if standardise:
-        encoder = _matched(encoder, observable, mean.reshape(states.shape[1:]))
+        encoder = _matched(encoder, observable, states)
     return _with_decoder(
         observable, encoder, states, mean, spread, decoder_key, standardise=standardise
     )
 
 
-def _matched(encoder: Encoder, observable: Callable, x: np.ndarray) -> Encoder:
+def _matched(encoder: Encoder, observable: Callable, states: AnyArray) -> Encoder:
     """The encoder with its last layer scaled so that its gradients are as long as the observables'.
 
     Otherwise κ(M) starts at 10⁴ and its square fills Adam's memory of gradients for good.
     """
-    gradients = _gradients_at(observable, x)
-    own = np.asarray(encoder.head_jacobian(jnp.asarray(x)) @ encoder.weight)
-    scale = np.sqrt((gradients**2).sum(axis=1).mean() / (own**2).sum(axis=1).mean())
+    x = jnp.asarray(states).mean(axis=0)
+    own = np.asarray(encoder.head_jacobian(x) @ encoder.weight)
+    scale = _root_mean_square(gradient_norms(observable, states)) / np.sqrt(
+        (own**2).sum(axis=1).mean()
+    )
     last = encoder.head.net.layers[-1]
     return eqx.tree_at(lambda e: e.head.net.layers[-1].weight, encoder, last.weight * scale)
 
@@ -212,20 +238,41 @@ def principal_directions(
     gradients: Float[np.ndarray, "observables N"],
     count: int,
 ) -> Float[np.ndarray, "count N"]:
-    """Leading principal directions orthogonal to `gradients`, with their root mean square norm."""
+    """Leading principal directions orthogonal to `gradients`, each of norm 1."""
     basis = np.linalg.qr(gradients.T)[0]
     rest = centred - (centred @ basis) @ basis.T
-    rows = np.linalg.svd(rest[:2000], full_matrices=False)[2][:count]
-    return rows * np.sqrt((gradients**2).sum(axis=1).mean())
+    if len(rest) >= rest.shape[1]:
+        return np.linalg.svd(rest, full_matrices=False)[2][:count]
+    # Of few states with many coordinates: from the products of the states with each other.
+    values, vectors = np.linalg.eigh(rest @ rest.T)
+    return (vectors[:, : -count - 1 : -1].T @ rest) / np.sqrt(values[: -count - 1 : -1, None])
 
 
-def orthonormalise(closure: Closure, gradients: Float[Array, "observables N"]) -> Closure:
-    """The closure with its linear rows made orthogonal to `gradients` and to each other, with the
-    gradients' root mean square norm: rows = s L⁻¹ V, L Lᵀ = V Vᵀ. Idempotent."""
+def gradient_norms(
+    observable: Callable, states: Float[AnyArray, "snapshots sites channels"]
+) -> Float[np.ndarray, " observables"]:
+    """Root mean square of |∇z*| of each observable over (at most 200 of) the states."""
+    x = jnp.asarray(states)[:: -(-len(states) // 200)]
+    return np.asarray(jnp.sqrt(_squared_norms(observable, x).mean(axis=0)))
+
+
+@eqx.filter_jit
+def _squared_norms(observable: Callable, x: Array) -> Array:
+    return jax.lax.map(lambda x: (jax.jacrev(observable)(x) ** 2).sum(axis=(1, 2)), x)
+
+
+def _root_mean_square(values: AnyArray) -> float:
+    return float(np.sqrt((np.asarray(values, float) ** 2).mean()))
+
+
+def orthonormalise(
+    closure: Closure, gradients: Float[Array, "observables N"], scale: Float[Array, ""]
+) -> Closure:
+    """The closure with its linear rows made orthogonal to `gradients` and to each other, each of
+    norm s = `scale`: rows = s L⁻¹ V, L Lᵀ = V Vᵀ. Idempotent."""
     weight = closure.encoder.weight
     basis = jnp.linalg.qr(gradients.T)[0]
     rest = weight - (weight @ basis) @ basis.T
-    scale = jnp.sqrt((gradients**2).sum(axis=1).mean())
     rows = scale * jsl.solve_triangular(jnp.linalg.cholesky(rest @ rest.T), rest, lower=True)
     return eqx.tree_at(lambda c: c.encoder.weight, closure, rows)
 

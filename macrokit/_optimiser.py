@@ -1,9 +1,7 @@
 """One optimiser loop for everything that is trained: a state that is a value, and `advance`."""
 
 import functools
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
 import equinox as eqx
@@ -13,6 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
+from ._parallel import equal_groups, in_threads
 from ._types import Keys
 
 Model = TypeVar("Model")
@@ -148,35 +147,17 @@ def advance(
     ensemble = state.key.ndim == 1
     run = _advancer(direction, ensemble, shared)
     steps = jnp.asarray(count, jnp.int32)
-    groups = _groups(len(state.key)) if ensemble else 1
+    # A step is made of products too small for XLA to spread over the cores of a CPU: two halves of
+    # an ensemble in two threads take half the time (benchmarks/speed.py).
+    groups = equal_groups(len(state.key)) if ensemble else 1
     if groups == 1:
         return run(state, data, steps)
     size = len(state.key) // groups
     chosen = [slice(first, first + size) for first in range(0, len(state.key), size)]
     parts = [(_take_members(state, c), data if shared else _take(data, c)) for c in chosen]
     run(*parts[0], 0 * steps)  # compiles, so that the threads do not each do it
-    double = jax.config.jax_enable_x64  # belongs to a thread, so it is handed on
-
-    def train(part: tuple[TrainingState, Any]) -> tuple[TrainingState, Array]:
-        with jax.enable_x64(double):
-            return run(*part, steps)
-
-    with ThreadPoolExecutor(groups) as pool:
-        states, losses = zip(*pool.map(train, parts), strict=True)
+    states, losses = zip(*in_threads(lambda part: run(*part, steps), parts), strict=True)
     return _join_members(states), _concatenate(losses)
-
-
-def _groups(members: int) -> int:
-    """Into how many equal groups an ensemble is split, to be trained in parallel threads.
-
-    A step is made of products too small for XLA to spread over the cores of a CPU: two halves in
-    two threads take half the time (benchmarks/speed.py).
-    """
-    if jax.default_backend() != "cpu":
-        return 1
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return next(n for n in range(min(cores, members), 0, -1) if members % n == 0)
 
 
 def _take(tree: Any, chosen: slice) -> Any:

@@ -1,15 +1,16 @@
 """The macroscopic model in the units of z, its roll-outs, and how wrong they are."""
 
-import functools
+from collections.abc import Callable
 
 import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from ._closure import Closure
+from ._archive import StoredTrajectories
+from ._closure import Closure, encode_states
 from ._simulation import Trajectories
 from ._types import Macro
 from .estimators import Labels
@@ -137,31 +138,61 @@ def rollout(
 
 
 def relative_error(
-    predicted: Float[Array, "times observables"], true: Float[Array, "times observables"]
+    predicted: Float[Array, "times observables"],
+    true: Float[Array, "times observables"],
+    length: int | Int[Array, ""] | None = None,
 ) -> Float[Array, ""]:
-    """Σ_t |z*_pred − z*_true|₂ / Σ_t |z*_true|₂ of one trajectory (Chen & Li 2024, appendix)."""
-    norm = functools.partial(jnp.linalg.norm, axis=1)
-    return norm(predicted - true).sum() / norm(true).sum()
+    """Σ_t |z*_pred − z*_true|₂ / Σ_t |z*_true|₂ of one trajectory (Chen & Li 2024, appendix).
+
+    - `length`: how many of its frames count, all by default.
+    """
+    counts = jnp.arange(len(true)) < (len(true) if length is None else length)
+    away, size = (jnp.linalg.norm(a, axis=1) for a in (predicted - true, true))
+    return jnp.where(counts, away, 0).sum() / jnp.where(counts, size, 0).sum()
 
 
 class TestSet(eqx.Module):
-    """Held-out trajectories as the macroscopic model meets them: z₀, times, z* along the truth."""
+    """Held-out trajectories as the macroscopic model meets them: z₀, times, z* along the truth.
+
+    Of each trajectory the first `lengths` frames count.
+    """
 
     __test__ = False  # not a pytest class
 
     start: Float[Array, "trajectories d"]
     times: Float[Array, " times"]
     observables: Float[Array, "trajectories times observables"]
+    lengths: Int[Array, " trajectories"]
 
-    def __init__(self, closure: Closure, trajectories: Trajectories):
-        self.start, self.observables = _encode(closure, trajectories.x)
-        self.times = trajectories.times
+    def __init__(self, closure: Closure, trajectories: Trajectories | StoredTrajectories):
+        longest = int(trajectories.lengths.max())
+        self.times = trajectories.times[:longest]
+        self.lengths = jnp.asarray(trajectories.lengths, jnp.int32)
+        self.start = encode_states(closure, _first_frames(trajectories))
+        self.observables = _observables(closure, trajectories, longest)
+
+
+def _first_frames(trajectories: Trajectories | StoredTrajectories) -> Array:
+    runs = np.arange(len(trajectories))
+    return jnp.asarray(trajectories.take(runs, np.zeros_like(runs)))
+
+
+def _observables(
+    closure: Closure, trajectories: Trajectories | StoredTrajectories, longest: int
+) -> Array:
+    if isinstance(trajectories, Trajectories):
+        return _observe(closure.observable, trajectories.x[:, :longest])
+    observed = []
+    for run in range(len(trajectories)):  # one in memory at a time, all of one shape
+        x = trajectories.frames(run)
+        behind = np.broadcast_to(x[-1:], (longest - len(x), *x.shape[1:]))
+        observed.append(_observe(closure.observable, jnp.concatenate([x, behind])[None])[0])
+    return jnp.stack(observed)
 
 
 @eqx.filter_jit
-def _encode(closure: Closure, x: Array) -> tuple[Array, Array]:
-    observables = jax.lax.map(jax.vmap(closure.observable), x)
-    return jax.vmap(closure.encode)(x[:, 0]), observables
+def _observe(observable: Callable, x: Array) -> Array:
+    return jax.lax.map(jax.vmap(observable), x)
 
 
 @eqx.filter_jit
@@ -173,12 +204,14 @@ def rollout_errors(
     A roll-out that left the region of trust has infinite error.
     """
 
-    def one(start: Macro, true: Array) -> tuple[Array, Array]:
+    def one(start: Macro, true: Array, length: Array) -> tuple[Array, Array]:
         run = rollout(model, start, test.times)
-        error = relative_error(run.z[:, : true.shape[1]], true)
-        return jnp.where(run.diverged, jnp.inf, error), run.left_at
+        error = relative_error(run.z[:, : true.shape[1]], true, length)
+        # What comes behind the last frame that counts is asked of nobody.
+        left = run.left_at <= test.times[length - 1]
+        return jnp.where(left, jnp.inf, error), run.left_at
 
-    return jax.vmap(one)(test.start, test.observables)
+    return jax.vmap(one)(test.start, test.observables, test.lengths)
 
 
 def test_errors(models: MacroModel, test: TestSet) -> Float[np.ndarray, " members"]:

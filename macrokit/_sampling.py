@@ -7,9 +7,10 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from ._archive import StoredTrajectories
 from ._closure import Closure
 from ._simulation import Trajectories, check_finite
-from ._types import AnyArray, Key
+from ._types import AnyArray, Key, Keys
 from .designs import TABLE, AbstractDesign, ProportionalToSize, Stratified
 from .systems import AbstractSystem, HostSystem
 
@@ -130,26 +131,26 @@ class Snapshots(eqx.Module):
 
 
 def spread(
-    trajectories: Trajectories, count: int, *, key: Key
+    trajectories: Trajectories | StoredTrajectories, count: int, *, key: Key
 ) -> Float[Array, "snapshots sites channels"]:
     """`count` distinct snapshots spread evenly over trajectories and times.
 
     A two-dimensional golden-ratio (Kronecker) sequence with a random shift: any prefix of it is
     spread as well, so that a budget that grows in rounds keeps what it has bought.
     """
-    runs, times = trajectories.x.shape[:2]
-    run, time = spread_indices(runs, times, count, key=key)
-    return _put(np.asarray(trajectories.x)[run, time])
+    return _put(trajectories.take(*spread_indices(trajectories.lengths, count, key=key)))
 
 
 def spread_indices(
-    runs: int, times: int, count: int, *, key: Key
+    lengths: Int[AnyArray, " trajectories"], count: int, *, key: Key
 ) -> tuple[Int[np.ndarray, " snapshots"], Int[np.ndarray, " snapshots"]]:
-    """The (trajectory, time) indices that `spread` chooses."""
-    if not 1 <= count <= runs * times:
+    """The (trajectory, time) indices that `spread` chooses among runs of these lengths."""
+    ends = np.cumsum(lengths)
+    runs, total = len(ends), int(ends[-1])
+    if not 1 <= count <= total:
         raise ValueError(
-            f"Asked for {count} distinct snapshots of {runs} trajectories × {times} times = "
-            f"{runs * times}. Simulate more trajectories or buy fewer forces."
+            f"Asked for {count} distinct snapshots of {runs} trajectories with {total} frames. "
+            "Simulate more trajectories or buy fewer forces."
         )
     shift = np.asarray(jax.random.uniform(key, (2,)), dtype=float)
     # The plastic number gives the most even two-dimensional Kronecker sequence.
@@ -157,17 +158,26 @@ def spread_indices(
     chosen = np.empty(0, dtype=int)
     length = count
     while len(chosen) < count:
-        length = min(2 * length, 64 * runs * times)
+        length = min(2 * length, 64 * total)
         k = np.arange(length)
         run = ((shift[0] + k / plastic) % 1 * runs).astype(int)
-        time = ((shift[1] + k / plastic**2) % 1 * times).astype(int)
-        flat = run * times + time
+        time = ((shift[1] + k / plastic**2) % 1 * lengths[run]).astype(int)
+        flat = ends[run] - lengths[run] + time
         first = np.sort(np.unique(flat, return_index=True)[1])
         chosen = flat[first]
-        if length == 64 * runs * times and len(chosen) < count:
-            missing = np.setdiff1d(np.arange(runs * times), chosen)
+        if length == 64 * total and len(chosen) < count:
+            missing = np.setdiff1d(np.arange(total), chosen)
             chosen = np.concatenate([chosen, missing])
-    return chosen[:count] // times, chosen[:count] % times
+    return run_and_time(lengths, chosen[:count])
+
+
+def run_and_time(
+    lengths: Int[AnyArray, " trajectories"], chosen: Int[np.ndarray, " snapshots"]
+) -> tuple[Int[np.ndarray, " snapshots"], Int[np.ndarray, " snapshots"]]:
+    """Of frames that are numbered one run after another."""
+    ends = np.cumsum(lengths)
+    run = np.searchsorted(ends, chosen, side="right")
+    return run, chosen - (ends[run] - lengths[run])
 
 
 def sample(
@@ -177,7 +187,7 @@ def sample(
     fraction: float = 1.0,
     design: AbstractDesign | None = None,
     free: bool = True,
-    key: Key,
+    key: Key | Keys,
 ) -> Snapshots:
     """Draw sites in each state and compute the force there, and only there.
 
@@ -186,6 +196,7 @@ def sample(
       whose states are alike. Where states tell nothing of forces it is as good as a blind draw.
     - `free`: take the system's free channels exactly, on every site; `False` draws them like the
       others, as the released code does.
+    - `key`: one, which is split over the states, or one for each of them.
 
     Returns `Snapshots`, whose `forces` is what this cost.
     """
@@ -207,7 +218,9 @@ def sample(
         sites = _put(np.broadcast_to(np.arange(number, dtype=np.int32), (len(x), number)))
         weights = _put(np.ones((len(x), number), x.dtype))
     else:
-        sites, weights = _draw(system, design, x, number, jax.random.split(key, len(x)))
+        sites, weights = _draw(
+            system, design, x, number, jax.random.split(key, len(x)) if key.ndim == 0 else key
+        )
     channels = system.free_channels if free else ()
     known = _free_force(system, x) if channels else None
     return Snapshots(x, sites, _forces(system, x, sites), weights, free=channels, known=known)

@@ -9,28 +9,47 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
-from ._types import AnyArray
+from ._parallel import equal_groups, in_threads, largest_divisor
+from ._types import AnyArray, State
 from .systems import AbstractSystem, HostSystem
 
 
 class Trajectories(eqx.Module):
     """Simulated runs: x of shape (trajectories, times, sites, channels) at the given `times`.
 
-    `forces`: site forces that the integrator spent on them.
+    - `forces`: site forces that the integrator spent on them.
+    - `lengths`: how many frames of each run count, all of them by default.
     """
 
     times: Float[Array, " times"]
     x: Float[Array, "trajectories times sites channels"]
     forces: int
+    lengths: Int[np.ndarray, " trajectories"]
+
+    def __init__(self, times: AnyArray, x: AnyArray, forces: int, lengths: AnyArray | None = None):
+        self.times, self.x, self.forces = times, x, forces
+        every = np.full(len(x), x.shape[1])
+        self.lengths = every if lengths is None else np.asarray(lengths)
 
     def __len__(self) -> int:
         return self.x.shape[0]
 
     def __getitem__(self, chosen: slice) -> "Trajectories":
         x = self.x[chosen]
-        return Trajectories(self.times, x, self.forces * len(x) // len(self))
+        forces = self.forces * len(x) // len(self)
+        return Trajectories(self.times, x, forces, self.lengths[chosen])
+
+    def take(
+        self, run: Int[np.ndarray, " snapshots"], time: Int[np.ndarray, " snapshots"]
+    ) -> Float[np.ndarray, "snapshots sites channels"]:
+        """The states of the chosen frames."""
+        return np.asarray(self.x)[run, time]
+
+    def frames(self, run: int) -> Float[np.ndarray, "frames sites channels"]:
+        """The states of one run, as many as count."""
+        return np.asarray(self.x[run])[: self.lengths[run]]
 
 
 def simulate(
@@ -42,6 +61,7 @@ def simulate(
     every: int = 1,
     method: str | diffrax.AbstractSolver = "rk4",
     rtol: float = 1e-6,
+    until: Callable[[State], Bool[Array, ""]] | None = None,
 ) -> Trajectories:
     """Simulate dx/dt = f(x) from each start.
 
@@ -52,6 +72,7 @@ def simulate(
       steps keep the relative error of a step below `rtol` and begin with `step`. For systems with
       `flows`, "strang" (Strang 1968, order 2), S = R(t/2) D(t) R(t/2) with the flows R and D, and
       "strang-4", (4 S(t/2)² − S(t))/3 (order 4).
+    - `until`: frames count up to the first one for which it is true (`lengths` of the result).
 
     Raises `ValueError` when the step is beyond the stable bound, or when a run left the finite
     numbers (which one, and when).
@@ -95,7 +116,7 @@ def simulate(
     if adaptive:
         x, evaluations = _solve(system, starts, dt, frames, every, method, jnp.asarray(rtol))
     else:
-        x = _integrate(system, starts, dt, frames, every, method)
+        x = _integrate_all(system, starts, dt, frames, every, method)
         evaluations = len(starts) * steps * _METHODS[method].forces
     finite = np.isfinite(np.asarray(x)).all(axis=(2, 3))
     if not finite.all():
@@ -105,7 +126,19 @@ def simulate(
             f"The step is probably too large: try {step / 4:g}."
         )
     times = jnp.arange(frames + 1) * (every * step)
-    return Trajectories(times, x, int(evaluations) * system.num_sites)
+    lengths = None if until is None else np.asarray(_lengths(until, x))
+    if lengths is not None and not lengths.all():
+        raise ValueError(
+            f"`until` is true at the start of trajectory {int(np.argmin(lengths))}, so that no "
+            "frame of it counts. Choose another start, or another end."
+        )
+    return Trajectories(times, x, int(evaluations) * system.num_sites, lengths)
+
+
+@eqx.filter_jit
+def _lengths(until: Callable, x: Array) -> Array:
+    over = jax.lax.map(jax.vmap(until), x)
+    return jnp.where(over.any(axis=1), jnp.argmax(over, axis=1), x.shape[1])
 
 
 def _check_step(system: AbstractSystem, step: float, method: str) -> None:
@@ -118,24 +151,48 @@ def _check_step(system: AbstractSystem, step: float, method: str) -> None:
         )
 
 
-@eqx.filter_jit
-def _integrate(
+def _integrate_all(
     system: AbstractSystem, starts: Array, dt: Array, frames: int, every: int, method: str
 ) -> Array:
+    """(trajectories, frames + 1, …), the trajectories spread over threads."""
     # Here, where nothing is computed yet, and not before: flows may be dear to set up.
-    if _METHODS[method].splits and not system.flows(dt):
+    if _METHODS[method].splits and not eqx.filter_eval_shape(system.flows, dt):
         raise ValueError(
             f"{method!r} needs a system with `flows`, but {type(system).__name__} has none. "
             'Take "rk4", or implement `flows(step)`.'
         )
-    advance = jax.vmap(_METHODS[method].step(system, dt))
+    groups = equal_groups(len(starts))
+    if groups == 1:
+        return _integrate(system, starts, dt, frames, every, method)
+    parts = jnp.split(starts, groups)
+    return jnp.concatenate(
+        in_threads(lambda part: _integrate(system, part, dt, frames, every, method), parts)
+    )
 
-    def frame(x: Array, _: None) -> tuple[Array, Array]:
-        x = jax.lax.fori_loop(0, every, lambda _, x: advance(x), x)
-        return x, x
 
-    _, later = jax.lax.scan(frame, starts, None, length=frames)
-    return jnp.moveaxis(jnp.concatenate([starts[None], later]), 0, 1)
+@eqx.filter_jit
+def _integrate(
+    system: AbstractSystem, starts: Array, dt: Array, frames: int, every: int, method: str
+) -> Array:
+    step, shape = _METHODS[method].step(system, dt), starts.shape[1:]
+
+    def advance(field: Array) -> Array:
+        return step(field.reshape(shape)).reshape(system.grid_shape)
+
+    def frame(field: Array, _: None) -> tuple[Array, Array]:
+        field = jax.lax.fori_loop(0, every, lambda _, field: advance(field), field)
+        return field, field
+
+    def run(start: Array) -> Array:
+        _, later = jax.lax.scan(frame, start.reshape(system.grid_shape), None, length=frames)
+        return jnp.concatenate([start[None], later.reshape(-1, *shape)])
+
+    # So few at once that all stages of a step stay in a core's cache.
+    together = largest_divisor(len(starts), _CACHED // starts[0].size)
+    return jax.lax.map(run, starts, batch_size=together if together > 1 else None)
+
+
+_CACHED = 1 << 15
 
 
 Step = Callable[[Array], Array]

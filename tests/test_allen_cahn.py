@@ -50,7 +50,7 @@ def test_the_published_interface_is_ten_nodes_wide(double) -> None:
 
 def test_starts_are_rings_of_the_published_size(double) -> None:
     system = AllenCahn(40)
-    u = np.asarray(system.torus(0.35, 0.12))[:, 0]
+    u = np.asarray(system.start(0.35, 0.12))[:, 0]
     r = np.hypot(*(system.site_positions - 0.5).T)
     assert (u[(r > 0.2) & (r < 0.27)] > 0.5).all()
     assert (u[(r > 0.45) | (r < 0.02)] < -0.5).all()
@@ -119,7 +119,7 @@ def test_a_disc_has_the_energy_of_its_border(double) -> None:
     radius, gaps = 0.3, []
     for grid in (50, 100, 200):
         system = AllenCahn(grid, epsilon=0.03)
-        x = system.torus(radius, -1.0)
+        x = system.start(radius, -1.0)
         (paper,), consistent = system.observable(x), system.consistent_energy(x)
         border = 2 * np.pi * radius * 2 * np.sqrt(2) / (3 * 0.03)
         assert float(consistent) == pytest.approx(border, rel=0.02)
@@ -136,7 +136,7 @@ def test_a_disc_shrinks_by_its_curvature() -> None:
     step = 10 * 0.1 / 100**2
     run = mk.simulate(
         system,
-        system.torus(0.35, -1.0)[None],
+        system.start(0.35, -1.0)[None],
         duration=400 * step,
         step=step,
         every=40,
@@ -184,7 +184,7 @@ def test_diffusion_smooths_each_mode_at_its_discrete_rate(double) -> None:
 def test_order_of_the_splittings(method: str, order: int, double) -> None:
     """Against Runge and Kutta, who know nothing of the flows."""
     system = AllenCahn(16, epsilon=0.05)
-    start = system.torus(0.35, 0.12)[None]
+    start = system.start(0.35, 0.12)[None]
     settings = {"duration": 0.0064, "every": 1}
     truth = mk.simulate(system, start, step=2e-5, **settings).x[0, -1]
     errors = [

@@ -12,12 +12,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Ground floor first. A room imports from lower floors only, never from its neighbours.
 FLOORS = (
-    {"_types", "_memory"},
+    {"_types", "_memory", "_parallel"},
     {"_storage"},
     {"_optimiser"},
     {"systems", "macro"},
     {"designs"},
     {"_closure", "_simulation"},
+    {"_archive"},
     {"_sampling"},
     {"estimators"},
     {"_training", "_rollout"},

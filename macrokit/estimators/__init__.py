@@ -15,6 +15,7 @@ is learned from never mentions sites, N or the system again.
 from ._abstract import AbstractEstimator as AbstractEstimator
 from ._abstract import Labels as Labels
 from ._abstract import Rows as Rows
+from ._abstract import joined as joined
 from ._difference import Difference as Difference
 from ._direct import Direct as Direct
 from ._exact import Exact as Exact

@@ -1,11 +1,14 @@
 import abc
+from collections.abc import Sequence
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.scipy.linalg as jsl
+import numpy as np
 from jaxtyping import Array, Float, Int
 
-from .._types import Macro
+from .._types import AnyArray, Macro
 
 
 class Labels(eqx.Module):
@@ -33,6 +36,26 @@ class Labels(eqx.Module):
             return jnp.pad(a, [(0, extra if i == axis else 0) for i in range(a.ndim)])
 
         return Labels(pad(self.z), pad(self.S), pad(self.b), pad(self.c), self.count)
+
+    def weighed(self, metric: Float[AnyArray, " d"]) -> "Labels":
+        """Labels made with W = 1 in the metric W = diag(`metric`); not for the lifted estimator,
+        whose metric is M⁻¹."""
+        W = jnp.asarray(metric, self.b.dtype)
+        b = W * self.b
+        return Labels(self.z, W[:, None] * self.S, b, (b * self.b).sum(axis=-1), self.count)
+
+    def __getitem__(self, chosen: Int[AnyArray, " snapshots"]) -> "Labels":
+        own = (np.asarray(a)[chosen] for a in (self.z, self.S, self.b, self.c))
+        return Labels(*jax.device_put([*own, np.asarray(len(chosen), np.int32)]))
+
+
+def joined(parts: Sequence[Labels]) -> Labels:
+    """The labels of several blocks of snapshots as one."""
+    whole = {
+        name: jax.device_put(np.concatenate([np.asarray(getattr(p, name)) for p in parts]))
+        for name in ("z", "S", "b", "c")
+    }
+    return Labels(**whole, count=jnp.asarray(len(whole["z"]), jnp.int32))
 
 
 class Rows(eqx.Module):

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._closure import Closure, encode_states
+from .._closure import Closure, at_once, encode_states
 from .._sampling import Snapshots
 from .._types import AnyArray, DrawnForce, Macro, Sites, State, Weights
 from ._abstract import AbstractEstimator, Labels, Rows
@@ -58,13 +58,12 @@ def known_rows(
     known: Float[Array, "sites free"] | None = None,
 ) -> Rows:
     """The rows of one snapshot: every site of the free channels, the drawn sites of the others."""
-    jacobian = closure.jacobian(x)
     paid = tuple(channel for channel in range(x.shape[1]) if channel not in free)
-    columns = [jacobian[:, sites][:, :, paid].reshape(len(metric), -1)]
+    columns = [closure.jacobian_at(x, sites)[:, :, paid].reshape(len(metric), -1)]
     forces = [force[:, paid].reshape(-1)]
     weighed = [jnp.repeat(weights, len(paid))]
     if free:
-        columns.append(jacobian[:, :, free].reshape(len(metric), -1))
+        columns.append(closure.jacobian(x)[:, :, free].reshape(len(metric), -1))
         forces.append(known.reshape(-1))
         weighed.append(jnp.ones(known.size, x.dtype))
     return Rows(
@@ -87,4 +86,5 @@ def _label(
 
     arrays = (snapshots.x, snapshots.sites, snapshots.weights, snapshots.force, snapshots.known)
     # In blocks, so that no (snapshots, d, N) array ever exists.
-    return jax.lax.map(one, arrays, batch_size=min(256, len(snapshots.x)))
+    rows = snapshots.x[0].size + len(metric) * math.prod(snapshots.force.shape[1:])
+    return jax.lax.map(one, arrays, batch_size=at_once(len(snapshots), rows))

@@ -1,27 +1,31 @@
 """Running one cell of a table: buy, label, train an ensemble, roll out, record."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 import jax
 import numpy as np
+import tqdm
 
 from .. import estimators, macro
 from .._optimiser import Cosine, start
-from .._rollout import macro_model, test_errors
-from .._sampling import Snapshots, make_design, sample, spread
+from .._rollout import macro_model, standardisation, test_errors
+from .._sampling import Snapshots, make_design, run_and_time, sample, spread_indices
 from .._storage import hyperparameters, load, save
 from .._training import stack, train
 from .._types import Key, Keys
-from ..estimators import Labels, label
-from ._data import Benchmark, prefix
+from ..estimators import Labels, joined, label
+from ._data import Benchmark
 from ._settings import Cell
 
 # Called with (steps done, steps, seconds left).
 Report = Callable[[int, int, float], None]
+
+# Of states in memory at a time.
+_NUMBERS = 1 << 24
 
 
 def run_cell(
@@ -40,10 +44,13 @@ def run_cell(
     - `report`: called at every chunk.
     """
     begun = time.perf_counter()
-    bought = [buy(benchmark, cell, seed + s) for s in cell.seeds]
-    estimator = estimators.TABLE[cell.estimator]()
-    unit = 1.0 if cell.metric == "unit" else None
-    labels = [label(estimator, benchmark.closure, x, spread=unit) for x in bought]
+    count = cell.snapshots(benchmark.system.num_sites) * len(cell.seeds)
+    with tqdm.tqdm(
+        total=count, desc="buying forces", unit="snapshot", disable=report is None, leave=False
+    ) as bar:
+        bought = [labelled(benchmark, cell, seed + s, bar.update) for s in cell.seeds]
+    labels, forces = zip(*bought, strict=True)
+    del bought
     models, keys = new_models(cell, labels, [seed + s for s in cell.seeds])
     state = start(
         models,
@@ -58,7 +65,11 @@ def run_cell(
         spent = hyperparameters(checkpoint)["seconds"]
     every = max(100, min(1000, cell.steps // 20))
     saved = time.perf_counter()
-    for progress in train(state, stack(labels), steps=cell.steps, every=every, batch=cell.batch):
+    data = stack(labels)
+    del labels
+    for progress in train(
+        state, data, steps=cell.steps, every=every, batch=cell.batch, noise=cell.noise
+    ):
         state = progress.state
         if report is not None:
             report(progress.step, progress.steps, progress.seconds_left)
@@ -68,28 +79,59 @@ def run_cell(
     held_out = {"test": benchmark.test_set, "validation": benchmark.validation_set}
     errors = test_errors(state.model, held_out[cell.judged_on])
     seconds = spent + time.perf_counter() - begun
-    return summary(benchmark, cell, bought, errors, seconds, seed)
+    return summary(benchmark, cell, max(forces), errors, seconds, seed)
 
 
-def buy(benchmark: Benchmark, cell: Cell, seed: int) -> Snapshots:
-    """The snapshots of one seed: states, sites, and the forces on them."""
+def buy(benchmark: Benchmark, cell: Cell, seed: int) -> Iterator[tuple[np.ndarray, Snapshots]]:
+    """The snapshots of one seed, states, sites, and the forces on them, in blocks that fit in
+    memory, each with the numbers of its snapshots. Nothing depends on the size of the blocks."""
+    system, training = benchmark.system, benchmark.training
     snapshot_key, site_key = jax.random.split(_seed_key(seed, 0))
-    count = cell.snapshots(benchmark.system.num_sites)
+    count = cell.snapshots(system.num_sites)
     if cell.order == "prefix":
-        x = prefix(benchmark.training, count)
+        run, time = run_and_time(training.lengths, np.arange(count))
     else:
-        x = spread(benchmark.training, count, key=snapshot_key)
+        run, time = spread_indices(training.lengths, count, key=snapshot_key)
     design = make_design(cell.design, benchmark.closure)
-    return sample(benchmark.system, x, fraction=cell.fraction, design=design, key=site_key)
+    keys = jax.random.split(site_key, count)
+    block = max(1, _NUMBERS // (system.num_sites * system.num_channels))
+    # One run after another, so that each is read from disk once; one block needs no order.
+    order = np.lexsort((time, run)) if count > block else np.arange(count)
+    for first in range(0, count, block):
+        mine = order[first : first + block]
+        x = training.take(run[mine], time[mine])
+        yield (
+            mine,
+            sample(system, x, fraction=cell.fraction, design=design, key=keys[mine]),
+        )
 
 
-def new_models(cell: Cell, labels: list[Labels], seeds: list[int]) -> tuple[eqx.Module, Keys]:
+def labelled(
+    benchmark: Benchmark, cell: Cell, seed: int, report: Callable[[int], Any] = lambda _: None
+) -> tuple[Labels, int]:
+    """The labels of one seed, and what they cost in forces. `report`: told of snapshots done."""
+    estimator = estimators.TABLE[cell.estimator]()
+    parts, numbers, forces = [], [], 0
+    for mine, snapshots in buy(benchmark, cell, seed):
+        parts.append(label(estimator, benchmark.closure, snapshots, spread=1.0))
+        numbers.append(mine)
+        forces += snapshots.forces
+        report(len(mine))
+    labels = joined(parts)[np.argsort(np.concatenate(numbers))]
+    if cell.estimator == "lifted" or cell.metric == "unit":
+        return labels, forces
+    _, spread, mean_rate, rate = standardisation(labels)
+    unit = {"spread": spread, "rate": jax.numpy.hypot(mean_rate, rate)}[cell.metric]
+    return labels.weighed(1 / unit**2), forces
+
+
+def new_models(cell: Cell, labels: Sequence[Labels], seeds: list[int]) -> tuple[eqx.Module, Keys]:
     """An untrained ensemble, one network and one batch key per seed."""
     field = macro.TABLE[cell.model]
     scaling = macro.SCALINGS[cell.scaling]
     dim = labels[0].z.shape[-1]
     models = [
-        macro_model(field(dim, key=_seed_key(seed, 1)), data, scaling)
+        macro_model(field(dim, cell.width, key=_seed_key(seed, 1)), data, scaling)
         for seed, data in zip(seeds, labels, strict=True)
     ]
     return stack(models), jax.numpy.stack([_seed_key(seed, 2) for seed in seeds])
@@ -98,7 +140,7 @@ def new_models(cell: Cell, labels: list[Labels], seeds: list[int]) -> tuple[eqx.
 def summary(
     benchmark: Benchmark,
     cell: Cell,
-    bought: list[Snapshots],
+    forces: int,
     errors: np.ndarray,
     seconds: float,
     seed: int = 0,
@@ -112,13 +154,16 @@ def summary(
         "design": cell.design,
         "loss": cell.loss,
         "fraction": cell.fraction,
-        "forces_training": max(snapshots.forces for snapshots in bought),
+        "forces_training": forces,
         "forces_trajectories": benchmark.training.forces,
         "seeds": [seed + s for s in cell.seeds],
         "steps": cell.steps,
         "scaling": cell.scaling,
         "order": cell.order,
         "optimiser": cell.optimiser,
+        "batch": cell.batch,
+        "width": cell.width,
+        "noise": cell.noise,
         "metric": cell.metric,
         "closure": cell.closure,
         "closure_seed": cell.closure_seed,

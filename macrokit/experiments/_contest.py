@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .. import designs, estimators, macro
+from .._archive import StoredTrajectories
 from .._closure import Closure, encode_states
 from .._diagnostics import field_error
 from .._rollout import MacroModel, TestSet, rollout
@@ -56,13 +57,15 @@ class Contest:
     - `steps`: optimiser steps of each learner in each round.
     - `learning_rate`: peak of the cosine that begins anew in each round. Beginning at 5e-3 instead
       of 2e-3 throws some networks back so far that they do not recover.
+    - `metric`: W of the loss, one over the mean square of each macroscopic variable about its mean
+      ("spread") or of its rate ("rate"), both of the states in the pool. - `noise`: as in `train`.
     - `members`: seeds; each draws its own snapshots, sites, initial weights and batches.
     """
 
     system: AbstractSystem
     closure: Closure
-    pool: Trajectories
-    held_out: Trajectories
+    pool: Trajectories | StoredTrajectories
+    held_out: Trajectories | StoredTrajectories
     learners: tuple[Learner, ...]
     budgets: tuple[int, ...] = (3_000, 6_000, 12_000, 24_000, 60_000)
     steps: int = 2_000
@@ -70,25 +73,37 @@ class Contest:
     learning_rate: float = 2e-3
     batch: int = 256
     seed: int = 0
+    metric: str = "spread"
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
         if list(self.budgets) != sorted(set(self.budgets)) or not self.budgets:
             raise ValueError(f"budgets must increase from round to round, but got {self.budgets}.")
+        if self.metric not in ("spread", "rate"):
+            raise ValueError(f'metric must be "spread" or "rate", but got {self.metric!r}.')
         for learner in self.learners:
             estimator = estimators.TABLE[learner.estimator]()
             drawn = max(1, round(learner.fraction * self.system.num_sites))
             estimator.check(drawn, self.system.num_sites)
 
     @functools.cached_property
-    def spread(self) -> Float[np.ndarray, " d"]:
-        """σ of the macroscopic variables over the pool: one metric for all that is ever bought."""
-        count = min(1000, self.pool.x.shape[0] * self.pool.x.shape[1])
-        x = spread(self.pool, count, key=jax.random.key(self.seed))
-        return np.asarray(encode_states(self.closure, x)).std(axis=0)
+    def units(self) -> Float[np.ndarray, " d"]:
+        """What the macroscopic variables are measured in for W = 1/units²: one metric for all that
+        is ever bought, from the states of the pool; no force is needed for it."""
+        frames = self.pool.lengths - 1  # each has a next one
+        run, time = spread_indices(
+            frames, min(1000, int(frames.sum())), key=jax.random.key(self.seed)
+        )
+        z = np.asarray(encode_states(self.closure, self.pool.take(run, time)))
+        if self.metric == "spread":
+            return z.std(axis=0)
+        later = np.asarray(encode_states(self.closure, self.pool.take(run, time + 1)))
+        step = float(self.pool.times[1] - self.pool.times[0])
+        return np.sqrt((((later - z) / step) ** 2).mean(axis=0))
 
     def check(self) -> None:
         """Raise `ValueError` when a round buys nothing, or when the pool is too small for all."""
-        runs, times = self.pool.x.shape[:2]
+        frames = int(self.pool.lengths.sum())
         for learner in self.learners:
             drawn = max(1, round(learner.fraction * self.system.num_sites))
             counts = [0, *(budget // drawn for budget in self.budgets)]
@@ -97,10 +112,10 @@ class Contest:
                     f"Every round must buy a snapshot, which is {drawn} forces for learner "
                     f"{learner.name!r}, but the budgets are {self.budgets}. Put them further apart."
                 )
-            if counts[-1] > runs * times:
+            if counts[-1] > frames:
                 raise ValueError(
                     f"Learner {learner.name!r} would buy {counts[-1]} snapshots, but the pool has "
-                    f"{runs} trajectories × {times} times = {runs * times}. Lower the budget, "
+                    f"{len(self.pool)} trajectories with {frames} frames. Lower the budget, "
                     "raise the fraction, or simulate more trajectories."
                 )
 
@@ -152,8 +167,8 @@ def _buy(
     last = contest.snapshots(learner, budget)
     snapshot_key, site_key = jax.random.split(member_key(contest, member, 0))
     # Any prefix of the spread order is spread, so a budget that grows keeps what it has bought.
-    run, time = spread_indices(*contest.pool.x.shape[:2], last, key=snapshot_key)
-    x = np.asarray(contest.pool.x)[run[first:], time[first:]]
+    run, time = spread_indices(contest.pool.lengths, last, key=snapshot_key)
+    x = contest.pool.take(run[first:], time[first:])
     # In blocks of one size, so that no round waits for a compilation.
     block = contest.snapshots(learner, contest.budgets[0])
     parts = [
@@ -177,7 +192,7 @@ def _buy_block(
     # The block is filled up with copies of what was bought: no force is computed for them.
     filled = jax.tree.map(lambda a: _filled(a, block), bought)
     estimator = estimators.TABLE[learner.estimator]()
-    labels = label(estimator, contest.closure, filled, spread=contest.spread)
+    labels = label(estimator, contest.closure, filled, spread=contest.units)
     cut = jax.tree.map(lambda a: np.asarray(a)[:count] if a.ndim else np.int32(count), labels)
     return cut, bought.forces
 
@@ -222,7 +237,7 @@ class Judge:
 
     def __init__(self, contest: Contest):
         self.test = TestSet(contest.closure, contest.held_out)
-        count = min(500, contest.held_out.x.shape[0] * contest.held_out.x.shape[1])
+        count = min(500, int(contest.held_out.lengths.sum()))
         x = spread(contest.held_out, count, key=jax.random.key(contest.seed))
         everything = sample(contest.system, x, key=jax.random.key(0))
         self.labels = label(estimators.Exact(), contest.closure, everything)
@@ -231,8 +246,10 @@ class Judge:
         self, models: MacroModel, learner: Learner, forces: int, step: int, seconds: float
     ) -> Score:
         z, left_at = predict(models, self.test.start, self.test.times)
-        true = np.asarray(self.test.observables)
-        away = np.linalg.norm(z[..., : true.shape[-1]] - true, axis=-1).sum(axis=-1)
-        errors = away / np.linalg.norm(true, axis=-1).sum(axis=-1)
-        errors = np.where(np.isfinite(left_at), np.inf, errors).mean(axis=1)
+        true, lengths = np.asarray(self.test.observables), np.asarray(self.test.lengths)
+        counts = np.arange(true.shape[1]) < lengths[:, None]
+        away = (np.linalg.norm(z[..., : true.shape[-1]] - true, axis=-1) * counts).sum(axis=-1)
+        errors = away / (np.linalg.norm(true, axis=-1) * counts).sum(axis=-1)
+        left = left_at <= np.asarray(self.test.times)[lengths - 1]
+        errors = np.where(left, np.inf, errors).mean(axis=1)
         return Score(learner.name, forces, step, seconds, errors, field_error(models, self.labels))

@@ -15,11 +15,12 @@ import tqdm
 
 from .._storage import write_whole
 from ._cells import run_cell
-from ._data import Benchmark, predator_prey
+from ._data import Benchmark, allen_cahn, predator_prey
+from ._folders import results_folder
 from ._predictions import predictions
 from ._settings import EXPERIMENTS, Cell, Experiment
 
-_BENCHMARKS = {"predator-prey": predator_prey}
+_BENCHMARKS = {"predator-prey": predator_prey, "allen-cahn": allen_cahn}
 _PACKAGES = ("macrokit", "jax", "equinox", "optax", "diffrax", "numpy")
 
 
@@ -86,13 +87,6 @@ def read_results(name: str) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def results_folder() -> Path:
-    """`notebooks/results` of the checkout that macrokit is installed from, else of this folder."""
-    checkout = Path(__file__).parents[2]
-    base = checkout if (checkout / "notebooks").is_dir() else Path.cwd()
-    return base / "notebooks" / "results"
-
-
 def device() -> str:
     """What computed: the processor's or the accelerator's name, and the number of cores."""
     chosen = jax.devices()[0]
@@ -136,7 +130,8 @@ def _run_one(benchmark: Benchmark, cell: Cell, checkpoint: Path) -> dict[str, An
 
 def _benchmark(experiment: Experiment) -> Benchmark:
     build = _BENCHMARKS[experiment.system]
-    return build(experiment.trajectories, experiment.test_trajectories)
+    size = {} if experiment.grid is None else {"grid": experiment.grid}
+    return build(experiment.trajectories, experiment.test_trajectories, **size)
 
 
 def _fingerprint(settings: Any) -> str:

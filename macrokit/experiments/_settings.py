@@ -8,11 +8,12 @@ class Cell:
     """One entry of a table: who learns, from how many forces, for how long.
 
     - `forces`: site forces drawn for training. - `fraction`: p, share of sites per snapshot.
-    - `steps`, `learning_rate`, `batch`: the optimiser's. - `seeds`: a seed draws snapshots, sites,
-      initial weights and batch order.
+    - `steps`, `learning_rate`, `batch`, `noise`: of training. - `width`: of the network.
+    - `seeds`: a seed draws snapshots, sites, initial weights and batch order.
     - `order`: how snapshots are chosen, "spread" over trajectories and time, or "prefix" (parity).
     - `closure`, `closure_seed`: "shipped", or a recipe of `_closures.py` made anew from that seed.
-    - `metric`: W of the loss, 1/σ² of each macroscopic variable ("spread") or 1 ("unit", parity).
+    - `metric`: W of the loss, one over the mean square of each macroscopic variable about its mean
+      ("spread"), of its rate ("rate"), or 1 ("unit", parity).
     - `judged_on`: "test" trajectories, or "validation" ones where a choice is made.
     """
 
@@ -32,6 +33,8 @@ class Cell:
     learning_rate: float = 5e-3
     batch: int = 256
     metric: str = "spread"
+    width: int = 32
+    noise: float = 0.0
 
     def drawn(self, sites: int) -> int:
         """How many of `sites` it draws in a snapshot."""
@@ -53,12 +56,13 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """Cells on one system's data."""
+    """Cells on one system's data. - `grid`: nodes along a side, where a system has a choice."""
 
     system: str
     cells: tuple[Cell, ...]
     trajectories: int
     test_trajectories: int
+    grid: int | None = None
 
 
 def _pair(forces: int, steps: int, seeds: int) -> tuple[Cell, Cell]:
@@ -152,6 +156,27 @@ def _sites(steps: int, seeds: int, numbers: tuple[int, ...]) -> tuple[Cell, ...]
     )
 
 
+def _allen_cahn(estimator: str, closure: tuple[str, int], forces: int, sites: int, **more) -> Cell:
+    """What is common to all of them: the paper's batch and width, output scales one by one, which
+    rates as different as these need, and a metric that weighs all rates alike."""
+    settings = {"steps": 20_000, "seeds": tuple(range(8))} | more
+    return Cell(
+        estimator,
+        1.0 if estimator == "exact" else 1 / sites,
+        forces,
+        closure=closure[0],
+        closure_seed=closure[1],
+        design="without-replacement" if estimator == "exact" else "stratified",
+        scaling="affine",
+        learning_rate=2e-3,
+        batch=512,
+        metric="rate",
+        width=64,
+        noise=0.003,
+        **settings,
+    )
+
+
 _DESIGNS = (
     "with-replacement",
     "without-replacement",
@@ -224,6 +249,30 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
         _sites(500, 2, (10, 50)),
         trajectories=100,
         test_trajectories=20,
+    ),
+    # 40,000 snapshots with 1,600 of 40,000 nodes; all nodes of 1,600 snapshots.
+    ("allen-cahn", "fair", "full"): Experiment(
+        "allen-cahn",
+        (
+            *(_allen_cahn("difference", ("principal-6", s), 64_000_000, 25) for s in range(3)),
+            *(_allen_cahn("exact", ("principal-6", s), 64_000_000, 25) for s in range(3)),
+            _allen_cahn("lifted", ("principal-6", 0), 64_000_000, 25),
+            _allen_cahn("difference", ("principal-15", 0), 64_000_000, 25),
+            _allen_cahn("exact", ("principal-15", 0), 64_000_000, 25),
+        ),
+        trajectories=400,
+        test_trajectories=50,
+        grid=200,
+    ),
+    ("allen-cahn", "fair", "small"): Experiment(
+        "allen-cahn",
+        tuple(
+            _allen_cahn(estimator, ("principal-6", 0), 50 * 1024, 8, steps=300, seeds=(0, 1))
+            for estimator in ("exact", "difference", "lifted")
+        ),
+        trajectories=20,
+        test_trajectories=5,
+        grid=32,
     ),
     ("predator-prey", "published", "full"): Experiment(
         "predator-prey",

@@ -32,7 +32,7 @@ def table(runs: list[dict[str, Any]]) -> str:
     lines = ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
     lines.insert(1, "-" * len(lines[0]))
     seeds = len(runs[0]["seeds"])
-    lines.append(f"error of the roll-out over T = 30, {seeds} seeds; interval of the mean")
+    lines.append(f"relative error of the roll-out, {seeds} seeds; interval of the mean")
     if "predicted" in columns:
         ranks = f"{rank_correlation(runs):.2f} over {len(runs)} runs"
         lines.append(f"rank correlation of mean and predicted: {ranks}")

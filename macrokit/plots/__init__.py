@@ -10,6 +10,7 @@ from ._runs import demo_figure as demo_figure
 from ._runs import field_figure as field_figure
 from ._runs import observable_traces as observable_traces
 from ._runs import observables_figure as observables_figure
+from ._runs import plane_figure as plane_figure
 from ._runs import recorded_figure as recorded_figure
 from ._runs import score_traces as score_traces
 from ._runs import scores_figure as scores_figure

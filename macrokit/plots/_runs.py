@@ -56,7 +56,7 @@ def observable_traces(
         go.Scatter(x=x, y=y, name="truth", line={"color": GREY, "width": 8}, opacity=0.45),
         go.Scatter(
             x=np.full(len(names), times[late]),
-            y=truth[late] + 0.03 * above,
+            y=truth[late] + 0.03 * max(1, np.ptp(truth)) * above,
             text=list(names),
             mode="text",
             textposition=["top center" if up > 0 else "bottom center" for up in above],
@@ -76,14 +76,54 @@ def observables_figure(
     observables: Float[AnyArray, "times k"],
     names: Sequence[str],
     predictions: Mapping[str, Float[AnyArray, "*members times k"]] | None = None,
+    *,
+    unit: str = "density (1)",
 ) -> go.Figure:
     """Observables over time: the truth as a thick line, each member of a prediction as a thin one.
 
     - `predictions`: name → (members, times, k) or (times, k); NaN leaves a gap.
+    - `unit`: title of their axis.
     """
     figure = go.Figure(observable_traces(times, observables, names, predictions))
     style(figure, height=380)
-    return figure.update_xaxes(title_text=TIME).update_yaxes(title_text="density (1)")
+    return figure.update_xaxes(title_text=TIME).update_yaxes(title_text=unit)
+
+
+def plane_figure(
+    fields: Float[AnyArray, "frames rows columns"],
+    titles: Sequence[str],
+    nodes: Int[AnyArray, "drawn 2"] | None = None,
+) -> go.Figure:
+    """Frames of a phase field in the plane, −1 … 1, side by side.
+
+    - `nodes`: (row, column) of nodes whose force is bought, dots on the last frame.
+    """
+    fields = np.round(np.asarray(fields, float), 2)  # a figure is stored with its numbers
+    figure = make_subplots(cols=len(fields), subplot_titles=list(titles), horizontal_spacing=0.03)
+    for column, field in enumerate(fields, start=1):
+        figure.add_trace(go.Heatmap(z=field, coloraxis="coloraxis"), row=1, col=column)
+    if nodes is not None:
+        rows, columns = np.asarray(nodes).T
+        dots = {"color": COLOURS[0], "size": 3}
+        figure.add_trace(
+            go.Scatter(x=columns, y=rows, mode="markers", marker=dots, hoverinfo="skip"),
+            row=1,
+            col=len(fields),
+        )
+    style(figure, height=330).update_layout(showlegend=False, margin={"l": 10, "b": 10})
+    figure.update_layout(
+        coloraxis={
+            "colorscale": "Cividis",
+            "cmin": -1,
+            "cmax": 1,
+            "colorbar": {"title": {"text": "u"}},
+        }
+    )
+    figure.update_xaxes(visible=False, constrain="domain")
+    for column in range(1, len(fields) + 1):
+        anchor = "x" if column == 1 else f"x{column}"
+        figure.update_yaxes(visible=False, scaleanchor=anchor, row=1, col=column)
+    return figure
 
 
 def score_traces(

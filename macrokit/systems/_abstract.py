@@ -64,6 +64,12 @@ class AbstractSystem(eqx.Module):
         return jnp.zeros((self.num_sites, 0), x.dtype)
 
     @property
+    def grid_shape(self) -> tuple[int, ...]:
+        """The shape in which the numbers of a state are a field on a grid; (sites, channels) where
+        there is none. XLA computes a stencil several times faster in it than on a list of sites."""
+        return (self.num_sites, self.num_channels)
+
+    @property
     def site_positions(self) -> Float[np.ndarray, "sites dimensions"]:
         """Where the sites of a grid are, for designs that spread sites in space."""
         return np.arange(self.num_sites, dtype=float)[:, None]

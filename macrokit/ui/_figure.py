@@ -21,6 +21,7 @@ class LiveFigure:
 
     - `observables`: names of the observables, () for no such subplot.
     - `learners`: names of the learners, () for no such subplots. - `budgets`: of the rounds.
+    - `unit`, `limits`: title and range of the axis of the observables; None for what fits.
 
     Its traces are set up once, and only their data change.
     """
@@ -30,7 +31,11 @@ class LiveFigure:
         observables: Sequence[str] = (),
         learners: Sequence[str] = (),
         budgets: Sequence[int] = (),
+        *,
+        unit: str = "density (1)",
+        limits: tuple[float, float] | None = (0.0, 1.0),
     ):
+        self._unit, self._limits = unit, limits
         self.observables, self.learners = tuple(observables), tuple(learners)
         self._lock = threading.RLock()  # the thread of the sliders and the worker's draw here
         self._paths: list[go.Scatter] = []
@@ -55,7 +60,7 @@ class LiveFigure:
         traces = plots.observable_traces(np.zeros(2), nothing, self.observables, predictions)
         self._paths = [self._add(trace, (1, 1)) for trace in traces]
         self.widget.update_xaxes(title_text=plots.TIME, row=1, col=1)
-        self.widget.update_yaxes(title_text="density (1)", range=[0, 1], row=1, col=1)
+        self.widget.update_yaxes(title_text=self._unit, range=self._limits, row=1, col=1)
 
     def _add_scores(self) -> None:
         self._error = (1, 2) if self.observables else (1, 1)

@@ -13,6 +13,7 @@ from . import _sentences
 from ._comparison import Comparison
 from ._display import RIGHT, Panel, column, row, status_html
 from ._figure import LiveFigure
+from ._scenes import scene
 from ._simulator import Simulator
 
 _TRUTH = f'<span style="color:{plots.GREY}">▬</span> truth'
@@ -29,7 +30,14 @@ class Lab(Panel):
 
     def __init__(self, contest: experiments.Contest, *, folder: str | os.PathLike = "."):
         names = [learner.name for learner in contest.learners]
-        self.live = LiveFigure(contest.system.observable_names, names, contest.budgets)
+        how = scene(contest.system)
+        self.live = LiveFigure(
+            contest.system.observable_names,
+            names,
+            contest.budgets,
+            unit=how.unit,
+            limits=how.limits,
+        )
         self.verdict = widgets.HTML()
         self.simulator = Simulator(contest.system, figure=self.live)
         self.comparison = Comparison(contest, folder=folder, figure=self.live)
@@ -78,14 +86,15 @@ class Lab(Panel):
         sentences, lines = [], {}
         for number, learner in enumerate(contest.learners):
             z, left_at = experiments.predict(comparison.models(number), start, runs.times)
-            z, left_at = z[:, 0, :, : truth.shape[1]], left_at[:, 0]
-            if np.isfinite(left_at).any():
+            z, left_at = z[:, 0, : len(truth), : truth.shape[1]], left_at[:, 0]
+            times = self.simulator.times
+            if (left_at <= times[-1]).any():
                 outcome = f"left the known region at t = {left_at.min():.3g}"
             else:
                 errors = [relative_error(jnp.asarray(path), jnp.asarray(truth)) for path in z]
                 outcome = f"<b>{np.mean(errors):.2g}</b>"
             sentences.append(f"{_sentences.bullet(number, learner.name)} {outcome}")
-            gone = np.asarray(runs.times) >= left_at[:, None]
+            gone = times >= left_at[:, None]
             lines[learner.name] = np.where(gone[..., None], np.nan, z)
         altered = " (learned with other parameters!)" if self.simulator.altered else ""
         self.verdict.value = status_html(f"This start: {_TRUTH} {' '.join(sentences)}{altered}")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import systems
+from .. import experiments, systems
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,17 +26,21 @@ class Scene:
     """How a system is simulated and shown.
 
     - `parameters`: constructor argument → slider. - `starts`: argument of `start` → slider.
-    - `fields`: (times, sites, channels) → name → (times, nodes); `span`: their colour scale.
-    - `duration`, `step`, `every`: of the simulation.
+    - `settings`: system → arguments of `simulate`.
+    - `fields`: (times, sites, channels) → name → (times, nodes), shown in space and time; or, where
+      `plane`, (times, rows, columns), shown frame by frame. - `span`: their colour scale.
+    - `quantity`, `unit`: what the colours are, and the axis of the observables. - `limits`: of it.
     """
 
     parameters: Mapping[str, Knob]
     starts: Mapping[str, Knob]
+    settings: Callable[[Any], dict[str, Any]]
     fields: Callable[[Any, np.ndarray], dict[str, np.ndarray]]
     span: tuple[float, float]
-    duration: float
-    step: float
-    every: int
+    quantity: str
+    unit: str
+    limits: tuple[float, float] | None = None
+    plane: bool = False
 
 
 def _prey_and_predator(system: Any, x: np.ndarray) -> dict[str, np.ndarray]:
@@ -61,11 +65,27 @@ SCENES: dict[type, Scene] = {
             "level": Knob("level b", "Mean prey density at the start", 0.4, 0.6, 0.01, 0.5),
         },
         fields=_prey_and_predator,
+        settings=lambda _: {"duration": 30.0, "step": 0.01, "every": 10},
         span=(0.0, 1.0),
-        duration=30.0,
-        step=0.01,
-        every=10,
-    )
+        quantity="density",
+        unit="density (1)",
+        limits=(0.0, 1.0),
+    ),
+    systems.AllenCahn: Scene(
+        parameters={},
+        starts={
+            "outer": Knob(
+                "outer r₁", "Outer radius of the ring at the start", 0.25, 0.45, 0.01, 0.36
+            ),
+            "inner": Knob("inner r₂", "Radius of the hole at the start", 0.05, 0.2, 0.01, 0.12),
+        },
+        settings=experiments.allen_cahn_settings,
+        fields=lambda system, x: {"phase u": x[..., 0].reshape(-1, system.grid, system.grid)},
+        span=(-1.0, 1.0),
+        quantity="u",
+        unit="free energy (1)",
+        plane=True,
+    ),
 }
 
 

@@ -15,10 +15,12 @@ from jaxtyping import Array
 from .. import Trajectories, simulate, systems
 from ._display import LEFT, RIGHT, Panel, button, column, control, row, status_text
 from ._figure import LiveFigure
+from ._frames import Frames
 from ._picture import field_png
-from ._scenes import scene
+from ._scenes import Scene, scene
 
 _IMAGE = (300, 120)
+_PLANE = 300
 
 
 class Simulator(Panel):
@@ -41,10 +43,15 @@ class Simulator(Panel):
         figure: LiveFigure | None = None,
     ):
         self._scene = scene(system)
-        self._duration = self._scene.duration if duration is None else duration
+        self._settings = self._scene.settings(system)
+        self._settings |= {} if duration is None else {"duration": duration}
         self._lock = threading.RLock()
+        self._marks: np.ndarray | None = None
         self.system = system
-        self.live = LiveFigure(system.observable_names) if figure is None else figure
+        how, own = self._scene, figure is None
+        if own:
+            figure = LiveFigure(system.observable_names, unit=how.unit, limits=how.limits)
+        self.live = figure
         # What a comparison expects from the start shown: learner → (members, times, k).
         self.predict: Callable[[], Mapping[str, np.ndarray]] = dict
         knobs = {**self._scene.parameters, **self._scene.starts}
@@ -68,14 +75,14 @@ class Simulator(Panel):
         )
         self.status = widgets.HTML()
         self._images: dict[str, widgets.Image] = {}
+        self.frames = Frames(next(iter(_names(how, system))), how.span) if how.plane else None
         self.simulate()
         for slider in self.sliders.values():
             slider.observe(self._moved, names="value")
         self.status.value = status_text(self._sentence())
         self.knobs = column(*self.sliders.values(), row(self.reset_button), self.status, width=LEFT)
         self.pictures = self._arranged()
-        own = [self.live.widget] if figure is None else []
-        right = column(self.pictures, *own, **RIGHT)
+        right = column(self.pictures, *([self.live.widget] if own else []), **RIGHT)
         self.widget = row(self.knobs, right, align_items="flex-start")
 
     @property
@@ -85,6 +92,16 @@ class Simulator(Panel):
             not np.isclose(self.sliders[name].value, self.first[name])
             for name in self._scene.parameters
         )
+
+    @property
+    def times(self) -> np.ndarray:
+        """Of the frames shown."""
+        return np.asarray(self.trajectories.times)[: len(self.observables)]
+
+    def mark(self, nodes: np.ndarray | None) -> None:
+        """Show the (row, column) of these nodes on the frames."""
+        self._marks = nodes
+        self._draw_fields()
 
     def reset(self) -> None:
         """Put every slider back to where it was at first."""
@@ -98,18 +115,18 @@ class Simulator(Panel):
         parameters = {name: values[name] for name in self._scene.parameters}
         system = dataclasses.replace(self.system, **parameters)
         start = _start(system, {name: jnp.float32(values[name]) for name in self._scene.starts})
-        how = self._scene
-        runs = simulate(system, start, duration=self._duration, step=how.step, every=how.every)
+        runs = simulate(system, start, **self._settings)
         with self._lock:
             self.system, self.trajectories = system, runs
-            self.observables = np.asarray(_observe(system, runs.x))[0]
+            # Cut where it ends after all is computed, so that no length compiles anything anew.
+            self.observables = np.asarray(_observe(system, runs.x))[0, : runs.lengths[0]]
             self._draw_fields()
             self.draw()
 
     def draw(self) -> None:
         """Draw the observables and what is predicted for them."""
         with self._lock:
-            times = np.asarray(self.trajectories.times)
+            times = self.times
             self.live.show_observables(times, self.observables, self.predict())
 
     def figure(self) -> go.Figure:
@@ -127,12 +144,16 @@ class Simulator(Panel):
             self.status.value = status_text(self._sentence())
 
     def _sentence(self) -> str:
-        steps = round(self._duration / self._scene.step)
-        return f"Simulated to T = {self._duration:g} in {steps:,} steps."
+        step, times = self._settings["step"], self.times
+        steps = round(float(times[-1]) / step)
+        return f"Simulated to T = {float(times[-1]):.4g} in {steps:,} steps."
 
     def _draw_fields(self) -> None:
         low, high = self._scene.span
-        fields = self._scene.fields(self.system, np.asarray(self.trajectories.x[0]))
+        fields = self._scene.fields(self.system, self.trajectories.frames(0))
+        if self.frames is not None:
+            self.frames.show(next(iter(fields.values())), self.times, self._marks)
+            return
         for name, field in fields.items():
             png = field_png(field.T, low=low, high=high, size=_IMAGE)
             if name in self._images:
@@ -141,25 +162,35 @@ class Simulator(Panel):
                 self._images[name] = _picture(png, "100%")
 
     def _arranged(self) -> widgets.Widget:
+        if self.frames is not None:
+            return row(self.frames.widget, self._colour_bar(_PLANE), align_items="flex-start")
         pictures = [
             column(
-                widgets.HTML(f"<b>{name}</b>: node ↑, time → {self._duration:g}"),
+                widgets.HTML(f"<b>{name}</b>: node ↑, time → {self._settings['duration']:g}"),
                 image,
                 flex="1 1 200px",
             )
             for name, image in self._images.items()
         ]
-        low, high = self._scene.span
-        ramp = np.tile(np.linspace(low, high, 128)[:, None], (1, 2))
-        scale = _picture(field_png(ramp, low=low, high=high, size=(14, _IMAGE[1])), "14px")
-        labels = [widgets.HTML(text) for text in (f"{high:g}", "density", f"{low:g}")]
-        ends = column(*labels, height=f"{_IMAGE[1]}px", justify_content="space-between")
-        bar = row(scale, ends, grid_gap="0 4px")
+        bar = self._colour_bar(_IMAGE[1])
         return row(*pictures, bar, align_items="flex-end", flex_flow="row nowrap")
 
+    def _colour_bar(self, height: int) -> widgets.Widget:
+        low, high = self._scene.span
+        ramp = np.tile(np.linspace(low, high, 128)[:, None], (1, 2))
+        scale = _picture(field_png(ramp, low=low, high=high, size=(14, height)), "14px", height)
+        words = (f"{high:g}", self._scene.quantity, f"{low:g}")
+        labels = [widgets.HTML(text) for text in words]
+        ends = column(*labels, height=f"{height}px", justify_content="space-between")
+        return row(scale, ends, grid_gap="0 4px")
 
-def _picture(png: bytes, width: str) -> widgets.Image:
-    layout = widgets.Layout(width=width, height=f"{_IMAGE[1]}px")
+
+def _names(how: Scene, system: systems.AbstractSystem) -> Mapping[str, np.ndarray]:
+    return how.fields(system, np.zeros((1, system.num_sites, system.num_channels)))
+
+
+def _picture(png: bytes, width: str, height: int = _IMAGE[1]) -> widgets.Image:
+    layout = widgets.Layout(width=width, height=f"{height}px")
     return widgets.Image(value=png, format="png", layout=layout)
 
 

@@ -1,0 +1,205 @@
+"""Trajectories that do not fit in memory: simulated group by group, kept in chunks on disk."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tqdm
+import zarr
+from jaxtyping import Array, Bool, Float, Int
+from zarr.codecs import BloscCodec, Crc32cCodec
+
+from ._parallel import largest_divisor
+from ._simulation import Trajectories, simulate
+from ._storage import write_whole
+from ._types import AnyArray, State
+from .systems import AbstractSystem
+
+# Numbers in a chunk on disk, and in the trajectories that are in memory at a time.
+_CHUNK, _GROUP = 1 << 19, 1 << 25
+
+
+class StoredTrajectories:
+    """Simulated runs in a folder, the counterpart of `Trajectories` for more than memory holds.
+
+    A Zarr array x of shape (trajectories, times, sites, channels) in compressed chunks of some
+    frames, each with its checksum; frames that do not count take no room.
+
+    - `folder`: as made by `simulate_to`.
+
+    Reading raises `ValueError` where a chunk is damaged.
+    """
+
+    def __init__(self, folder: str | os.PathLike):
+        self.folder = Path(folder)
+        try:
+            about = json.loads((self.folder / "trajectories.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ValueError(
+                f"{self.folder} holds no complete trajectories. Make them with `simulate_to`; "
+                "started again, it goes on where it was interrupted."
+            ) from None
+        self._x = zarr.open_array(self.folder / "x", mode="r")
+        self.times = jnp.asarray(about["times"], self._x.dtype)
+        self.lengths = np.asarray(about["lengths"])
+        self.forces = int(about["forces"])
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def take(
+        self, run: Int[np.ndarray, " snapshots"], time: Int[np.ndarray, " snapshots"]
+    ) -> Float[np.ndarray, "snapshots sites channels"]:
+        """The states of the chosen frames; each run is read once."""
+        x = np.empty((len(run), *self._x.shape[2:]), self._x.dtype)
+        for one in np.unique(run):
+            mine = np.flatnonzero(run == one)
+            first, last = time[mine].min(), time[mine].max() + 1
+            x[mine] = self._read(one, first, last)[time[mine] - first]
+        return x
+
+    def frames(self, run: int) -> Float[np.ndarray, "frames sites channels"]:
+        """The states of one run, as many as count."""
+        return self._read(run, 0, self.lengths[run])
+
+    def _read(self, run: int, first: int, last: int) -> np.ndarray:
+        try:
+            return np.asarray(self._x[int(run), int(first) : int(last)])
+        except (ValueError, RuntimeError) as error:
+            raise ValueError(
+                f"Trajectory {run} in {self.folder} is damaged ({error}). Delete the folder and "
+                "simulate again."
+            ) from error
+
+
+def simulate_to(
+    folder: str | os.PathLike,
+    system: AbstractSystem,
+    starts: Float[AnyArray, "trajectories sites channels"],
+    *,
+    duration: float,
+    step: float,
+    every: int = 1,
+    method: str = "rk4",
+    until: Callable[[State], Bool[Array, ""]] | None = None,
+    progress: bool = True,
+) -> StoredTrajectories:
+    """`simulate` for more trajectories than memory holds: a group at a time, into a folder.
+
+    Started again after an interruption it goes on with the group that was not finished; where all
+    are there it simulates nothing.
+
+    Raises `ValueError` when the folder holds another simulation, or when the disk is full.
+    """
+    folder, settings = Path(folder), {"duration": duration, "step": step, "every": every}
+    settings |= {"method": method, "starts": _fingerprint(system, starts)}
+    _claim(folder, settings)
+    if (folder / "trajectories.json").exists():
+        return StoredTrajectories(folder)
+    frames, size = round(duration / step) // every + 1, starts[0].size
+    group = largest_divisor(len(starts), _GROUP // (frames * size))
+    try:
+        x = _open(folder, (len(starts), frames, *starts.shape[1:]))
+        with tqdm.tqdm(
+            total=len(starts), disable=not progress, unit="trajectory", desc="simulating"
+        ) as bar:
+            for first in range(0, len(starts), group):
+                mark = folder / f"{first}.json"  # written last: this group is complete
+                if not mark.exists():
+                    runs = simulate(
+                        system,
+                        jnp.asarray(starts[first : first + group]),
+                        duration=duration,
+                        step=step,
+                        every=every,
+                        method=method,
+                        until=until,
+                    )
+                    _write(x, first, runs)
+                    write_whole(mark, json.dumps(_facts(runs)).encode())
+                bar.update(group)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise ValueError(
+            f"The disk of {folder} is full. The trajectories that are complete stay: make room and "
+            "start again, or choose another folder."
+        ) from error
+    marks = [folder / f"{first}.json" for first in range(0, len(starts), group)]
+    parts = [json.loads(mark.read_text(encoding="utf-8")) for mark in marks]
+    about = {
+        "times": parts[0]["times"],
+        "lengths": [length for part in parts for length in part["lengths"]],
+        "forces": sum(part["forces"] for part in parts),
+    }
+    write_whole(folder / "trajectories.json", json.dumps(about).encode())
+    for mark in marks:
+        mark.unlink()
+    return StoredTrajectories(folder)
+
+
+def _claim(folder: Path, settings: dict[str, Any]) -> None:
+    """The folder is for this simulation and no other one."""
+    note = folder / "settings.json"
+    if not note.exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise ValueError(
+                f"{folder} holds other files. Choose a new folder for these trajectories."
+            )
+        write_whole(note, json.dumps(settings).encode())
+    found = json.loads(note.read_text(encoding="utf-8"))
+    if found != settings:
+        differing = sorted(k for k in settings if found.get(k) != settings[k])
+        raise ValueError(
+            f"{folder} holds another simulation: it differs in {', '.join(differing)}. Choose "
+            "another folder, or delete this one."
+        )
+
+
+def _open(folder: Path, shape: tuple[int, ...]) -> zarr.Array:
+    if (folder / "x" / "zarr.json").exists():
+        return zarr.open_array(folder / "x", mode="r+")
+    shutil.rmtree(folder / "x", ignore_errors=True)  # killed before it had begun
+    frames = max(1, _CHUNK // int(np.prod(shape[2:])))
+    return zarr.create_array(
+        folder / "x",
+        shape=shape,
+        chunks=(1, min(frames, shape[1]), *shape[2:]),
+        dtype=jnp.zeros(()).dtype,
+        # Smooth fields are a quarter as large, and read as fast as without.
+        compressors=[
+            BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"),
+            Crc32cCodec(),
+        ],
+        fill_value=float("nan"),
+    )
+
+
+def _write(x: zarr.Array, first: int, runs: Trajectories) -> None:
+    for run, length in enumerate(runs.lengths):
+        x[first + run, :length] = np.asarray(runs.x[run, :length])
+
+
+def _facts(runs: Trajectories) -> dict[str, Any]:
+    return {
+        "times": np.asarray(runs.times).tolist(),
+        "lengths": runs.lengths.tolist(),
+        "forces": runs.forces,
+    }
+
+
+def _fingerprint(system: AbstractSystem, starts: AnyArray) -> str:
+    """Of the system with its parameters, and of the starts."""
+    arrays = [np.asarray(a) for a in jax.tree.leaves(eqx.filter(system, eqx.is_array))]
+    text = f"{eqx.tree_pformat(system)} {[a.tolist() for a in arrays]}"
+    content = text.encode() + np.ascontiguousarray(starts).tobytes()
+    return hashlib.sha256(content).hexdigest()[:16]
