@@ -155,13 +155,15 @@ def encode_states(
     closure: Closure, x: Float[Array, "snapshots sites channels"]
 ) -> Float[Array, "snapshots d"]:
     """z of many states, in blocks."""
-    return jax.lax.map(lambda x: closure.encode(x), x, batch_size=at_once(len(x), x[0].size))
+    return jax.lax.map(lambda x: closure.encode(x), x, batch_size=together(len(x), x[0].size))
 
 
-def at_once(count: int, numbers: int) -> int:
-    """How many of `count` snapshots, of so many `numbers` each, are worked on together: up to 256,
-    and no more than 64 MiB of them."""
-    return max(1, min(count, 256, (1 << 24) // numbers))
+def together(count: int, numbers: int) -> int | None:
+    """The `batch_size` of a `lax.map` over `count` snapshots of so many `numbers` each: up to 256,
+    as many as stay in a core's cache. Large ones are taken one by one (None): that is faster, and
+    batches of large factorisations have been seen to block each other on a CPU for ever."""
+    fitting = (1 << 16) // numbers
+    return min(count, 256, fitting) if fitting > 8 else None
 
 
 def linear_closure(

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ._closure import Closure, at_once
+from ._closure import Closure, together
 from ._sampling import sample
 from ._types import AnyArray
 from .estimators import Labels
@@ -32,8 +32,8 @@ def _lift_defect(closure: Closure, x: Array, force: Array) -> Float[Array, ""]:
         outside = closure.residual(x, f, closure.velocity(x, f))
         return (outside**2).sum(), (f**2).sum()
 
-    together = at_once(len(x), x[0].size * 16)
-    perpendicular, total = jax.lax.map(lambda a: one(*a), (x, force), batch_size=together)
+    size = together(len(x), x[0].size)
+    perpendicular, total = jax.lax.map(lambda a: one(*a), (x, force), batch_size=size)
     return perpendicular.sum() / total.sum()
 
 

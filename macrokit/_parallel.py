@@ -11,16 +11,17 @@ Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 
-def equal_groups(count: int) -> int:
-    """Into how many equal groups `count` pieces of work are split, to be done in parallel.
-
-    One for each core, or fewer; one on an accelerator, which is parallel itself.
-    """
+def cores() -> int:
+    """How many cores of a CPU this process may use; one on an accelerator, parallel in itself."""
     if jax.default_backend() != "cpu":
         return 1
     affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return largest_divisor(count, cores)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def equal_groups(count: int) -> int:
+    """Into how many equal groups `count` pieces of work are split: one for each core, or fewer."""
+    return largest_divisor(count, cores())
 
 
 def largest_divisor(count: int, limit: int) -> int:
@@ -29,12 +30,12 @@ def largest_divisor(count: int, limit: int) -> int:
 
 
 def in_threads(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Any]:
-    """`work` on each part, a thread each; what one of them raises is raised."""
+    """`work` on each part, as many at a time as there are cores; what one raises is raised."""
     double = jax.config.jax_enable_x64  # belongs to a thread, so it is handed on
 
     def one(part: Part) -> Any:
         with jax.enable_x64(double):
             return jax.block_until_ready(work(part))
 
-    with ThreadPoolExecutor(len(parts)) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         return list(pool.map(one, parts))

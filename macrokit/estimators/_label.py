@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._closure import Closure, at_once, encode_states
+from .._closure import Closure, encode_states, together
 from .._sampling import Snapshots
 from .._types import AnyArray, DrawnForce, Macro, Sites, State, Weights
 from ._abstract import AbstractEstimator, Labels, Rows
@@ -87,4 +87,4 @@ def _label(
     arrays = (snapshots.x, snapshots.sites, snapshots.weights, snapshots.force, snapshots.known)
     # In blocks, so that no (snapshots, d, N) array ever exists.
     rows = snapshots.x[0].size + len(metric) * math.prod(snapshots.force.shape[1:])
-    return jax.lax.map(one, arrays, batch_size=at_once(len(snapshots), rows))
+    return jax.lax.map(one, arrays, batch_size=together(len(snapshots), rows))

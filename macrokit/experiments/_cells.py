@@ -1,7 +1,7 @@
 """Running one cell of a table: buy, label, train an ensemble, roll out, record."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,11 @@ import equinox as eqx
 import jax
 import numpy as np
 import tqdm
+from jaxtyping import Int
 
 from .. import estimators, macro
 from .._optimiser import Cosine, start
+from .._parallel import in_threads
 from .._rollout import macro_model, standardisation, test_errors
 from .._sampling import Snapshots, make_design, run_and_time, sample, spread_indices
 from .._storage import hyperparameters, load, save
@@ -25,7 +27,7 @@ from ._settings import Cell
 Report = Callable[[int, int, float], None]
 
 # Of states in memory at a time.
-_NUMBERS = 1 << 24
+_NUMBERS = 1 << 23
 
 
 def run_cell(
@@ -48,7 +50,7 @@ def run_cell(
     with tqdm.tqdm(
         total=count, desc="buying forces", unit="snapshot", disable=report is None, leave=False
     ) as bar:
-        bought = [labelled(benchmark, cell, seed + s, bar.update) for s in cell.seeds]
+        bought = labelled(benchmark, cell, [seed + s for s in cell.seeds], bar.update)
     labels, forces = zip(*bought, strict=True)
     del bought
     models, keys = new_models(cell, labels, [seed + s for s in cell.seeds])
@@ -82,47 +84,67 @@ def run_cell(
     return summary(benchmark, cell, max(forces), errors, seconds, seed)
 
 
-def buy(benchmark: Benchmark, cell: Cell, seed: int) -> Iterator[tuple[np.ndarray, Snapshots]]:
-    """The snapshots of one seed, states, sites, and the forces on them, in blocks that fit in
-    memory, each with the numbers of its snapshots. Nothing depends on the size of the blocks."""
-    system, training = benchmark.system, benchmark.training
+def chosen(
+    benchmark: Benchmark, cell: Cell, seed: int
+) -> tuple[Int[np.ndarray, " snapshots"], Int[np.ndarray, " snapshots"], Keys]:
+    """Run and time of each snapshot of one seed, and the key that draws its sites."""
     snapshot_key, site_key = jax.random.split(_seed_key(seed, 0))
-    count = cell.snapshots(system.num_sites)
+    count = cell.snapshots(benchmark.system.num_sites)
+    lengths = benchmark.training.lengths
     if cell.order == "prefix":
-        run, time = run_and_time(training.lengths, np.arange(count))
+        run, time = run_and_time(lengths, np.arange(count))
     else:
-        run, time = spread_indices(training.lengths, count, key=snapshot_key)
+        run, time = spread_indices(lengths, count, key=snapshot_key)
+    return run, time, jax.random.split(site_key, count)
+
+
+def buy(
+    benchmark: Benchmark, cell: Cell, run: np.ndarray, time: np.ndarray, keys: Keys
+) -> Snapshots:
+    """The chosen states, their sites, and the forces on them."""
+    x = benchmark.training.take(run, time)
     design = make_design(cell.design, benchmark.closure)
-    keys = jax.random.split(site_key, count)
-    block = max(1, _NUMBERS // (system.num_sites * system.num_channels))
-    # One run after another, so that each is read from disk once; one block needs no order.
-    order = np.lexsort((time, run)) if count > block else np.arange(count)
-    for first in range(0, count, block):
-        mine = order[first : first + block]
-        x = training.take(run[mine], time[mine])
-        yield (
-            mine,
-            sample(system, x, fraction=cell.fraction, design=design, key=keys[mine]),
-        )
+    return sample(benchmark.system, x, fraction=cell.fraction, design=design, key=keys)
 
 
 def labelled(
-    benchmark: Benchmark, cell: Cell, seed: int, report: Callable[[int], Any] = lambda _: None
-) -> tuple[Labels, int]:
-    """The labels of one seed, and what they cost in forces. `report`: told of snapshots done."""
+    benchmark: Benchmark,
+    cell: Cell,
+    seeds: Sequence[int],
+    report: Callable[[int], Any] = lambda _: None,
+) -> list[tuple[Labels, int]]:
+    """The labels of each seed, and what they cost in forces. `report`: told of snapshots done.
+
+    In blocks that fit in memory, run after run for all seeds together, so that each run is read
+    from disk once. Nothing depends on the blocks.
+    """
     estimator = estimators.TABLE[cell.estimator]()
-    parts, numbers, forces = [], [], 0
-    for mine, snapshots in buy(benchmark, cell, seed):
-        parts.append(label(estimator, benchmark.closure, snapshots, spread=1.0))
-        numbers.append(mine)
-        forces += snapshots.forces
+    run, time, keys = zip(*(chosen(benchmark, cell, seed) for seed in seeds), strict=True)
+    run, time, keys = np.concatenate(run), np.concatenate(time), jax.numpy.concatenate(keys)
+    order = np.lexsort((time, run))
+
+    def work(mine: np.ndarray) -> tuple[Labels, np.ndarray]:
+        snapshots = buy(benchmark, cell, run[mine], time[mine], keys[mine])
+        labels = label(estimator, benchmark.closure, snapshots, spread=1.0)
         report(len(mine))
-    labels = joined(parts)[np.argsort(np.concatenate(numbers))]
+        return labels, snapshots.distinct
+
+    size = max(1, _NUMBERS // (benchmark.system.num_sites * benchmark.system.num_channels))
+    blocks = [order[first : first + size] for first in range(0, len(order), size)]
+    # The first alone: it compiles for the others.
+    parts = [work(blocks[0]), *in_threads(work, blocks[1:])]
+    back = np.argsort(order).reshape(len(seeds), -1)
+    labels, distinct = joined([part for part, _ in parts]), np.concatenate([d for _, d in parts])
+    return [(_weighed(labels[own], cell), int(distinct[own].sum())) for own in back]
+
+
+def _weighed(labels: Labels, cell: Cell) -> Labels:
+    """In the metric of the cell; that of the lifted estimator is its own."""
     if cell.estimator == "lifted" or cell.metric == "unit":
-        return labels, forces
+        return labels
     _, spread, mean_rate, rate = standardisation(labels)
     unit = {"spread": spread, "rate": jax.numpy.hypot(mean_rate, rate)}[cell.metric]
-    return labels.weighed(1 / unit**2), forces
+    return labels.weighed(1 / unit**2)
 
 
 def new_models(cell: Cell, labels: Sequence[Labels], seeds: list[int]) -> tuple[eqx.Module, Keys]:
