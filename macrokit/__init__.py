@@ -15,6 +15,8 @@ from . import estimators as estimators
 from . import experiments as experiments
 from . import macro as macro
 from . import systems as systems
+from ._archive import StoredTrajectories as StoredTrajectories
+from ._archive import simulate_to as simulate_to
 from ._autoencoder import ClosureLoss as ClosureLoss
 from ._autoencoder import fit_closure as fit_closure
 from ._autoencoder import train_closure as train_closure

@@ -61,19 +61,19 @@ class StoredTrajectories:
     ) -> Float[np.ndarray, "snapshots sites channels"]:
         """The states of the chosen frames; each run is read once."""
         x = np.empty((len(run), *self._x.shape[2:]), self._x.dtype)
-        for one in np.unique(run):
+        for one in np.unique(run).tolist():
             mine = np.flatnonzero(run == one)
-            first, last = time[mine].min(), time[mine].max() + 1
+            first, last = int(time[mine].min()), int(time[mine].max()) + 1
             x[mine] = self._read(one, first, last)[time[mine] - first]
         return x
 
     def frames(self, run: int) -> Float[np.ndarray, "frames sites channels"]:
         """The states of one run, as many as count."""
-        return self._read(run, 0, self.lengths[run])
+        return self._read(run, 0, int(self.lengths[run]))
 
     def _read(self, run: int, first: int, last: int) -> np.ndarray:
         try:
-            return np.asarray(self._x[int(run), int(first) : int(last)])
+            return np.asarray(self._x[run, first:last])
         except (ValueError, RuntimeError) as error:
             raise ValueError(
                 f"Trajectory {run} in {self.folder} is damaged ({error}). Delete the folder and "

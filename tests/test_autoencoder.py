@@ -42,7 +42,8 @@ def dense_loss(phi: mk.Closure, data: ClosureData, batch: int, key: jax.Array) -
         tangent = jax.jacfwd(phi.decode)(z) @ v
         outside = tangent - jnp.linalg.pinv(rows) @ rows @ tangent
         error = x.reshape(-1) - phi.decode(z)
-        condition = (jnp.linalg.cond(rows) ** 2 - 1) ** 2
+        units = jnp.concatenate([data.scale / data.norms, jnp.ones(len(z) - len(data.norms))])
+        condition = (jnp.linalg.cond(units[:, None] * rows) ** 2 - 1) ** 2
         return (error**2).mean() / data.variance, condition, (outside**2).mean() / data.variance
 
     return [term.mean() for term in jax.vmap(terms)(x, z, v)]
@@ -65,6 +66,9 @@ def test_data_of_the_loss(double) -> None:
     mean = np.asarray(x).mean(axis=0)
     expected = np.stack([[1 / 12, 0.0]] * 12), np.stack([np.zeros(12), mean[:, 1] / 12], axis=1)
     np.testing.assert_allclose(data.gradients, np.stack(expected).reshape(2, 24), rtol=1e-12)
+    # |∇ mean|² = 1/12, and the mean of |∇ (mean square)|² over the states.
+    norms = [1 / 12, (np.asarray(x)[:, :, 1] ** 2).sum(axis=1).mean() / 144]
+    np.testing.assert_allclose(np.asarray(data.norms) ** 2, norms, rtol=1e-6)
 
 
 def test_a_network_is_not_made_orthonormal() -> None:

@@ -9,8 +9,9 @@ import pytest
 from catalogue import benchmark
 
 import macrokit as mk
-from macrokit.experiments import Cell, run_cell
-from macrokit.experiments._cells import buy, summary
+from macrokit._closure import encode_states
+from macrokit.experiments import Cell, _cells, run_cell
+from macrokit.experiments._cells import buy, chosen, labelled, summary
 
 CELL = Cell("lifted", 0.2, 2_000, steps=400, seeds=(0, 1), model="mlp", batch=32)
 KEYS = {
@@ -94,28 +95,53 @@ def test_another_seed_is_another_run(whole: dict) -> None:
     assert other["errors"][1] not in whole["errors"]
 
 
+def bought(cell: Cell, seed: int) -> mk.Snapshots:
+    return buy(benchmark(), cell, *chosen(benchmark(), cell, seed))
+
+
 def test_what_a_seed_buys() -> None:
-    data = benchmark()
-    full = buy(data, dataclasses.replace(CELL, estimator="exact", fraction=1.0), 3)
-    part = buy(data, CELL, 3)
+    full = bought(dataclasses.replace(CELL, estimator="exact", fraction=1.0), 3)
+    part = bought(CELL, 3)
     assert (len(full), full.forces) == (20, 2_000)
     assert (len(part), part.forces) == (100, 2_000)
     np.testing.assert_array_equal(part.x[:20], full.x)  # the same states, seen through fewer forces
-    assert (buy(data, CELL, 4).x != part.x).any()
+    assert (bought(CELL, 4).x != part.x).any()
 
 
 def test_the_published_way_to_buy() -> None:
-    data = benchmark()
-    bought = buy(data, dataclasses.replace(CELL, order="prefix", design="with-replacement"), 0)
-    np.testing.assert_array_equal(bought.x, data.training.x[0, :100])
-    assert bought.forces < 2_000 == bought.sites.size
-    long = buy(data, dataclasses.replace(CELL, order="prefix", forces=400 * 20), 0)
+    data, prefix = benchmark(), dataclasses.replace(CELL, order="prefix")
+    some = bought(dataclasses.replace(prefix, design="with-replacement"), 0)
+    np.testing.assert_array_equal(some.x, data.training.x[0, :100])
+    assert some.forces < 2_000 == some.sites.size
+    long = bought(dataclasses.replace(prefix, forces=400 * 20), 0)
     np.testing.assert_array_equal(long.x[301:], data.training.x[1, :99])
 
 
+@pytest.mark.parametrize("metric", ["spread", "rate", "unit"])
+def test_labels_do_not_depend_on_the_blocks(metric: str, monkeypatch) -> None:
+    cell = dataclasses.replace(CELL, estimator="difference", metric=metric)
+    whole = labelled(benchmark(), cell, [3, 4])
+    monkeypatch.setattr(_cells, "_NUMBERS", 100 * 17)  # 17 snapshots at a time
+    for (ours, forces), (theirs, paid), seed in zip(
+        labelled(benchmark(), cell, [3, 4]), whole, (3, 4), strict=True
+    ):
+        snapshots = bought(cell, seed)
+        assert forces == paid == snapshots.forces
+        for name in ("z", "S", "b", "c"):
+            np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-4)
+        expected = encode_states(benchmark().closure, snapshots.x)
+        np.testing.assert_allclose(ours.z, expected, rtol=1e-5)
+
+
+def test_the_metric_of_the_rates_weighs_all_alike() -> None:
+    cell = dataclasses.replace(CELL, estimator="exact", fraction=1.0, metric="rate", forces=40_000)
+    ((labels, _),) = labelled(benchmark(), cell, [0])
+    # c = yᵀ W y is the number of variables on the average, but for what no affine field explains.
+    assert 0.9 * 4 < float(labels.c.mean()) < 2 * 4
+
+
 def test_a_diverged_network_is_counted_and_not_left_out() -> None:
-    bought = [buy(benchmark(), CELL, 0)]
-    run = summary(benchmark(), CELL, bought, np.array([0.1, np.inf, 0.3]), 1.234)
+    run = summary(benchmark(), CELL, 2_000, np.array([0.1, np.inf, 0.3]), 1.234)
     assert run["errors"] == [0.1, None, 0.3]
     assert (run["error_mean"], run["error_std"], run["diverged"]) == (None, None, 1)
     assert run["error_median"] == pytest.approx(0.3)

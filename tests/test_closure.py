@@ -8,7 +8,7 @@ import pytest
 from catalogue import CLOSURES, SYSTEMS, Ring, closure, state, states
 
 import macrokit as mk
-from macrokit._closure import orthonormalise
+from macrokit._closure import gradient_norms, orthonormalise, principal_directions
 from macrokit.systems import PredatorPrey
 
 KEY = jax.random.key(0)
@@ -85,16 +85,43 @@ def test_a_linear_closure_begins_at_principal_directions() -> None:
     np.testing.assert_allclose(phi.decoder.spread, z.std(axis=0), rtol=1e-3)
 
 
+def test_directions_of_few_states_with_many_coordinates(double) -> None:
+    """By the products of the states with each other: those of a singular value decomposition."""
+    rng = np.random.default_rng(0)
+    centred = rng.normal(size=(30, 200)) * np.geomspace(1, 0.1, 200)
+    gradients = rng.normal(size=(2, 200))
+    rows = principal_directions(centred, gradients, 5)
+    basis = np.linalg.qr(gradients.T)[0]
+    expected = np.linalg.svd(centred - centred @ basis @ basis.T)[2][:5]
+    np.testing.assert_allclose(np.abs(np.sum(rows * expected, axis=1)), 1, atol=1e-10)
+    np.testing.assert_allclose(rows @ rows.T, np.eye(5), atol=1e-10)
+
+
+def test_the_unit_of_an_observable_does_not_decide_the_condition(double) -> None:
+    system = PredatorPrey(nodes=6)
+    phi, x = closure(system), state(system)
+    units = np.array([1.0, 1e3])
+    other = eqx.tree_at(lambda c: c.observable, phi, lambda x: units * phi.observable(x))
+    norms, scaled = (gradient_norms(c.observable, x[None]) for c in (phi, other))
+    np.testing.assert_allclose(scaled, units * norms)
+    # Both observables have gradients of one norm here, which is kept on the average.
+    np.testing.assert_allclose(phi.condition(x, jnp.asarray(norms)), phi.condition(x))
+    weight = phi.encoder.weight * np.sqrt((scaled**2).mean() / (norms**2).mean())
+    other = eqx.tree_at(lambda c: c.encoder.weight, other, weight)
+    np.testing.assert_allclose(other.condition(x, jnp.asarray(scaled)), phi.condition(x), rtol=1e-9)
+
+
 def test_orthonormal_rows(double) -> None:
     system = PredatorPrey(nodes=6)
     gradients = jax.jacrev(system.observable)(jnp.ones((12, 1))).reshape(2, 12)
-    phi = orthonormalise(closure(system, learned=3), gradients)
+    scale = jnp.asarray(6**-0.5)  # |∇ mean|² = 1/6
+    phi = orthonormalise(closure(system, learned=3), gradients, scale)
     weight = np.asarray(phi.encoder.weight)
     np.testing.assert_allclose(weight @ gradients.T, 0, atol=1e-12)
-    np.testing.assert_allclose(weight @ weight.T, np.eye(3) / 6, atol=1e-12)  # |∇ mean|² = 1/6
+    np.testing.assert_allclose(weight @ weight.T, np.eye(3) / 6, atol=1e-12)
     np.testing.assert_allclose(phi.condition(state(system)), 1, atol=1e-10)
 
-    again = orthonormalise(phi, gradients)
+    again = orthonormalise(phi, gradients, scale)
     np.testing.assert_allclose(again.encoder.weight, weight, atol=1e-12)
 
 
@@ -102,7 +129,7 @@ def test_orthonormal_rows_span_what_they_spanned(double) -> None:
     system = PredatorPrey(nodes=6)
     gradients = jax.jacrev(system.observable)(jnp.ones((12, 1))).reshape(2, 12)
     before = closure(system, learned=3)
-    after = orthonormalise(before, gradients)
+    after = orthonormalise(before, gradients, jnp.asarray(1.0))
     spans = [np.vstack([gradients, phi.encoder.weight]) for phi in (before, after)]
     assert np.linalg.matrix_rank(np.vstack(spans), tol=1e-9) == 5
 
@@ -137,5 +164,6 @@ def test_the_papers_closure_takes_states_as_they_are() -> None:
 def test_a_standardised_closure_begins_with_gradients_as_long_as_the_observables() -> None:
     x = states(RING, 50)
     phi = mk.nonlinear_closure(RING.observable, x, 2, width=5, key=KEY)
-    gram = np.diagonal(phi.gram(x.mean(axis=0)))
-    np.testing.assert_allclose(gram[2:].mean(), gram[:2].mean(), rtol=1e-4)
+    learned = np.diagonal(phi.gram(x.mean(axis=0)))[2:].mean()
+    observed = np.mean([np.diagonal(phi.gram(one))[:2] for one in x])
+    np.testing.assert_allclose(learned, observed, rtol=1e-4)

@@ -213,7 +213,7 @@ def test_exact_with_partial_forces(contest: Contest) -> None:
         ((48, 50), r"which is 12 forces for learner 'full', but the budgets are \(48, 50\)"),
         (
             (48, 12_000),
-            r"'full' would buy 1000 snapshots, .* 8 trajectories × 11 times = 88\. Lower",
+            r"'full' would buy 1000 snapshots, .* 8 trajectories with 88 frames\. Lower",
         ),
     ],
 )

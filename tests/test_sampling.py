@@ -212,12 +212,12 @@ def test_a_force_that_is_not_finite_names_its_snapshot_and_site() -> None:
 @pytest.mark.parametrize(("runs", "times"), [(7, 11), (1, 30), (40, 2), (50, 301)])
 def test_spread_snapshots_are_distinct_and_grow(runs: int, times: int) -> None:
     total = runs * times
-    whole = np.stack(spread_indices(runs, times, total, key=KEY), axis=1)
+    whole = np.stack(spread_indices(np.full(runs, times), total, key=KEY), axis=1)
     assert len(np.unique(whole, axis=0)) == len(whole) == total
     assert whole.min() == 0
     assert tuple(whole.max(axis=0)) == (runs - 1, times - 1)
     for count in {1, 2, 5, total // 3, total // 2, total - 1}:
-        part = np.stack(spread_indices(runs, times, count, key=KEY), axis=1)
+        part = np.stack(spread_indices(np.full(runs, times), count, key=KEY), axis=1)
         np.testing.assert_array_equal(part, whole[:count])
 
 
@@ -233,7 +233,7 @@ def test_spread_is_more_even_than_random(count: int) -> None:
     rng = np.random.default_rng(0)
     even, random = [], []
     for seed in range(8):
-        chosen = spread_indices(runs, times, count, key=jax.random.key(seed))
+        chosen = spread_indices(np.full(runs, times), count, key=jax.random.key(seed))
         even.append(crowding(*chosen, runs, times))
         flat = rng.choice(runs * times, count, replace=False)
         random.append(crowding(flat // times, flat % times, runs, times))
@@ -243,8 +243,8 @@ def test_spread_is_more_even_than_random(count: int) -> None:
 
 
 def test_another_key_spreads_otherwise() -> None:
-    one = spread_indices(20, 30, 50, key=jax.random.key(1))
-    other = spread_indices(20, 30, 50, key=jax.random.key(2))
+    one = spread_indices(np.full(20, 30), 50, key=jax.random.key(1))
+    other = spread_indices(np.full(20, 30), 50, key=jax.random.key(2))
     assert (np.stack(one) != np.stack(other)).any()
 
 
@@ -257,14 +257,14 @@ def trajectories(runs: int, times: int) -> mk.Trajectories:
 def test_spread_takes_the_states_it_names() -> None:
     runs = trajectories(6, 9)
     chosen = np.asarray(mk.spread(runs, 20, key=KEY))[:, 0, 0]
-    run, time = spread_indices(6, 9, 20, key=KEY)
+    run, time = spread_indices(np.full(6, 9), 20, key=KEY)
     np.testing.assert_array_equal(chosen, 9 * run + time)
 
 
 @pytest.mark.parametrize("count", [0, -3, 55])
 def test_spread_cannot_choose_more_than_there_is(count: int) -> None:
     message = (
-        rf"Asked for {count} distinct snapshots of 6 trajectories × 9 times = 54\. "
+        rf"Asked for {count} distinct snapshots of 6 trajectories with 54 frames\. "
         "Simulate more trajectories or buy fewer forces"
     )
     with pytest.raises(ValueError, match=message):
@@ -274,3 +274,25 @@ def test_spread_cannot_choose_more_than_there_is(count: int) -> None:
 def test_snapshots_are_a_pytree() -> None:
     data = own_data()
     np.testing.assert_array_equal(eqx.filter_jit(lambda d: d.force * 2)(data), data.force * 2)
+
+
+def test_runs_of_unequal_length_are_spread_within_each() -> None:
+    lengths = np.array([3, 40, 7])
+    run, time = spread_indices(lengths, 30, key=KEY)
+    assert (time < lengths[run]).all()
+    assert len({*zip(run.tolist(), time.tolist(), strict=True)}) == 30
+    # A run has as many as its share of the runs, as far as it goes.
+    assert np.bincount(run)[0] == 3
+    everything = spread_indices(lengths, 50, key=KEY)
+    assert sorted(zip(*map(np.ndarray.tolist, everything), strict=True)) == [
+        (r, t) for r, length in enumerate(lengths) for t in range(length)
+    ]
+
+
+def test_a_key_for_each_state_draws_what_one_for_all_does() -> None:
+    system = PredatorPrey(nodes=6)
+    x = states(system, 5)
+    whole = mk.sample(system, x, fraction=0.5, key=KEY)
+    keys = jax.random.split(KEY, 5)
+    part = mk.sample(system, x[2:4], fraction=0.5, key=keys[2:4])
+    np.testing.assert_array_equal(part.sites, whole.sites[2:4])

@@ -40,9 +40,9 @@ class Labels(eqx.Module):
     def weighed(self, metric: Float[AnyArray, " d"]) -> "Labels":
         """Labels made with W = 1 in the metric W = diag(`metric`); not for the lifted estimator,
         whose metric is M⁻¹."""
-        W = jnp.asarray(metric, self.b.dtype)
+        W = jnp.asarray(metric, self.b.dtype)[None]
         b = W * self.b
-        return Labels(self.z, W[:, None] * self.S, b, (b * self.b).sum(axis=-1), self.count)
+        return Labels(self.z, W[..., None] * self.S, b, (b * self.b).sum(axis=-1), self.count)
 
     def __getitem__(self, chosen: Int[AnyArray, " snapshots"]) -> "Labels":
         own = (np.asarray(a)[chosen] for a in (self.z, self.S, self.b, self.c))
