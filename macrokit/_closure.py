@@ -312,7 +312,10 @@ def _with_decoder(
 
 @eqx.filter_jit
 def _encode_all(observable: Callable, encoder: Encoder, states: Array) -> Array:
-    return jax.vmap(lambda x: jnp.concatenate([observable(x), encoder(x)]))(states)
+    def encode(x: Array) -> Array:
+        return jnp.concatenate([observable(x), encoder(x)])
+
+    return jax.lax.map(encode, states, batch_size=together(len(states), states[0].size))
 
 
 @eqx.filter_jit  # one compilation, not one for each weight

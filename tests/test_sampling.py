@@ -290,7 +290,7 @@ def test_runs_of_unequal_length_are_spread_within_each() -> None:
 
 
 def test_a_key_for_each_state_draws_what_one_for_all_does() -> None:
-    system = PredatorPrey(nodes=6)
+    system = mk.systems.PredatorPrey(nodes=6)
     x = states(system, 5)
     whole = mk.sample(system, x, fraction=0.5, key=KEY)
     keys = jax.random.split(KEY, 5)

@@ -9,6 +9,7 @@ import pytest
 from catalogue import Ring, host_system, predator_prey_in_numpy, states
 
 import macrokit as mk
+from macrokit import _simulation
 from macrokit.systems import PredatorPrey
 
 SYSTEM = PredatorPrey(nodes=6)
@@ -189,3 +190,33 @@ def test_trajectories_are_a_pytree() -> None:
     run = simulate()
     halved = eqx.tree_at(lambda r: r.x, run, run.x / 2)
     np.testing.assert_array_equal(halved.x, run.x / 2)
+
+
+def test_frames_count_until_the_end() -> None:
+    start = states(SYSTEM, 4)
+    runs = mk.simulate(SYSTEM, start, duration=4, step=0.1)
+    first = np.asarray(runs.x)[:, :, 0, 0]
+    level = float(first[:, 0].min()) - 0.01
+    cut = mk.simulate(SYSTEM, start, duration=4, step=0.1, until=lambda x: x[0, 0] < level)
+    np.testing.assert_array_equal(cut.x, runs.x)
+    over = first < level
+    expected = np.where(over.any(axis=1), over.argmax(axis=1), 41)
+    assert 0 < expected.min() < 41
+    np.testing.assert_array_equal(cut.lengths, expected)
+    assert len(cut.frames(0)) == expected[0]
+    np.testing.assert_array_equal(cut[1:3].lengths, cut.lengths[1:3])
+
+
+def test_a_run_that_ends_before_it_begins_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"`until` is true at the start of trajectory 0, so that"):
+        mk.simulate(SYSTEM, states(SYSTEM, 2), duration=1, step=0.1, until=lambda x: x[0, 0] < 9)
+
+
+def test_threads_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = states(SYSTEM, 12)
+    whole = mk.simulate(SYSTEM, start, duration=2, step=0.1)
+    for name, value in {"equal_groups": lambda _: 1, "_CACHED": 12 * 5}.items():
+        monkeypatch.setattr(_simulation, name, value)
+        jax.clear_caches()
+        again = mk.simulate(SYSTEM, start, duration=2, step=0.1)
+        np.testing.assert_allclose(again.x, whole.x, rtol=1e-6)

@@ -1,5 +1,7 @@
 """Every system: partial forces are the full ones, and partial. Predator–prey: its physics."""
 
+import math
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -212,3 +214,9 @@ def test_the_stable_step_comes_from_a_bound_on_the_eigenvalues() -> None:
 def test_a_single_node_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 2 nodes, but got nodes=1"):
         PredatorPrey(nodes=1)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_grid_holds_the_numbers_of_a_state(name: str) -> None:
+    system = SYSTEMS[name]()
+    assert math.prod(system.grid_shape) == system.num_sites * system.num_channels

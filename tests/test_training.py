@@ -244,3 +244,16 @@ def test_a_known_linear_field_is_learned(
     scale = np.abs(truth).max()
     assert np.abs(learned - optimum).max() / scale < 3e-3
     assert least <= np.abs(learned - truth).max() / scale < most
+
+
+def test_noise_moves_z_by_a_share_of_its_spread(double) -> None:
+    """With g(z) = z and S = 1 the direction of the weight is mean (z + ν) zᵀ: E νν is seen."""
+    labels = random_labels(400)
+    eye = jnp.broadcast_to(jnp.eye(3), labels.S.shape)
+    labels = Labels(labels.z, eye, jnp.zeros_like(labels.b), labels.c, labels.count)
+    model = LinearField(jnp.eye(3), 3)
+    quiet, loud = (Direction(20_000, noise)(model, labels, KEY)[0].weight for noise in (0.0, 0.5))
+    variance = np.asarray(labels.z).var(axis=0)
+    expected = 0.25 * np.diag(variance)
+    np.testing.assert_allclose(loud - quiet, expected, atol=0.05 * variance.max())
+    assert np.abs(np.diag(loud - quiet) - 0.25 * variance).max() < 0.3 * 0.25 * variance.min()

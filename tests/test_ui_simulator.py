@@ -63,3 +63,35 @@ def test_field_png_has_row_zero_at_the_bottom() -> None:
     low, high = image.getpixel((30, 5)), image.getpixel((30, 35))
     assert high[0] > 240 > 60 > low[0]  # cividis runs from blue to yellow
     assert high[2] < 100 < low[2] + 30
+
+
+# --- fields in the plane -------------------------------------------------------------------------
+
+
+def test_sliding_through_stored_frames_computes_nothing() -> None:
+    panel = ui.Simulator(mk.systems.AllenCahn(24))
+    frames, before = panel.frames, Compilations.count
+    assert frames.slider.max == len(panel.observables) - 1 > 50
+    first = frames.image.value
+    frames.slider.value = 40
+    assert frames.image.value != first
+    assert frames.title.value == f"<b>phase u</b> at t = {float(panel.times[40]):.4g}"
+    panel.sliders["outer"].value = 0.3  # is gone sooner, and the slider stays at its share
+    assert frames.slider.max == len(panel.observables) - 1
+    assert 0 < frames.slider.value < 40
+    assert Compilations.count == before
+    truth = lines(panel.figure(), "truth")[0]
+    np.testing.assert_array_equal(truth.y[: len(panel.observables)], panel.observables[:, 0])
+
+
+def test_drawn_nodes_are_marked_on_the_frames() -> None:
+    panel = ui.Simulator(mk.systems.AllenCahn(24))
+    panel.mark(np.array([[0, 0], [23, 5]]))
+    assert said(panel.frames.title).endswith(", 2 nodes drawn")
+    image = Image.open(io.BytesIO(panel.frames.image.value)).convert("RGB")
+    size = image.size[0] / 24
+    vermilion = (213, 94, 0)
+    for row, column in ((0, 0), (23, 5)):
+        spot = int((column + 0.5) * size) - 1, int((23.5 - row) * size) - 1
+        assert image.getpixel(spot) == vermilion
+    assert image.getpixel((int(12.5 * size), int(12.5 * size))) != vermilion

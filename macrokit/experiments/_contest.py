@@ -92,7 +92,9 @@ class Contest:
         is ever bought, from the states of the pool; no force is needed for it."""
         frames = self.pool.lengths - 1  # each has a next one
         run, time = spread_indices(
-            frames, min(1000, int(frames.sum())), key=jax.random.key(self.seed)
+            frames,
+            min(1000, max(50, (1 << 21) // self.system.num_sites), int(frames.sum())),
+            key=jax.random.key(self.seed),
         )
         z = np.asarray(encode_states(self.closure, self.pool.take(run, time)))
         if self.metric == "spread":
@@ -237,7 +239,9 @@ class Judge:
 
     def __init__(self, contest: Contest):
         self.test = TestSet(contest.closure, contest.held_out)
-        count = min(500, int(contest.held_out.lengths.sum()))
+        # Of large systems fewer: every site of these states is in memory at a time.
+        fitting = max(50, (1 << 20) // contest.system.num_sites)
+        count = min(500, fitting, int(contest.held_out.lengths.sum()))
         x = spread(contest.held_out, count, key=jax.random.key(contest.seed))
         everything = sample(contest.system, x, key=jax.random.key(0))
         self.labels = label(estimators.Exact(), contest.closure, everything)

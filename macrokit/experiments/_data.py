@@ -23,7 +23,7 @@ from ._closures import RECIPES, make_closure
 from ._folders import data_folder
 
 # States that a closure is made of: at most so many, and no more numbers than fit in memory.
-_CLOSURE_STATES, _NUMBERS = 20_000, 1 << 26
+_CLOSURE_STATES, _NUMBERS = 20_000, 1 << 24
 # Trajectories of more numbers are kept on disk.
 _IN_MEMORY = 1 << 25
 _FRAME = 2.5e-4  # time between frames of Allen–Cahn
