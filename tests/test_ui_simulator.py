@@ -95,3 +95,32 @@ def test_drawn_nodes_are_marked_on_the_frames() -> None:
         spot = int((column + 0.5) * size) - 1, int((23.5 - row) * size) - 1
         assert image.getpixel(spot) == vermilion
     assert image.getpixel((int(12.5 * size), int(12.5 * size))) != vermilion
+
+
+@pytest.mark.slow
+def test_a_laboratory_of_a_field_in_the_plane() -> None:
+    """The learners' predictions end with the run, and the last learner's nodes are shown."""
+    data = mk.experiments.allen_cahn(6, 2, grid=16, closure="principal-6")
+    settings = {"scaling": "affine", "model": "mlp", "width": 8}
+    contest = mk.experiments.Contest(
+        data.system,
+        data.closure,
+        pool=data.training,
+        held_out=data.validation,
+        learners=(
+            mk.experiments.Learner("all", "exact", 1.0, **settings),
+            mk.experiments.Learner("some", "difference", 0.125, "stratified", **settings),
+        ),
+        budgets=(10 * 256, 20 * 256),
+        steps=20,
+        members=2,
+        metric="rate",
+        noise=0.003,
+    )
+    lab = ui.Lab(contest)
+    assert lab.simulator.frames.title.value.endswith(", 32 nodes drawn")
+    lab.start()
+    assert [s.forces for s in lab.run.scores] == [2_560] * 2 + [5_120] * 2
+    predicted = lines(lab.figure(), "some")[0]
+    assert np.nanmax(predicted.x) <= lab.simulator.times[-1]
+    assert "This start" in lab.verdict.value

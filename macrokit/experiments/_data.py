@@ -163,5 +163,5 @@ def _runs(system: PredatorPrey, count: int, method: str, key: Key) -> Trajectori
 
 
 @eqx.filter_jit
-def _random_starts(system: PredatorPrey, keys: Array) -> Array:
+def _random_starts(system: PredatorPrey | AllenCahn, keys: Array) -> Array:
     return jax.vmap(lambda key: system.random_start(key=key))(keys)

@@ -4,11 +4,13 @@ import os
 
 import equinox as eqx
 import ipywidgets as widgets
+import jax
 import jax.numpy as jnp
 import numpy as np
 import plotly.graph_objects as go
 
-from .. import experiments, plots, relative_error
+from .. import experiments, plots, relative_error, sample
+from .._sampling import make_design
 from . import _sentences
 from ._comparison import Comparison
 from ._display import RIGHT, Panel, column, row, status_html
@@ -43,6 +45,8 @@ class Lab(Panel):
         self.comparison = Comparison(contest, folder=folder, figure=self.live)
         self.run = self.comparison.run
         self.simulator.predict = self._predict
+        if self.simulator.frames is not None:
+            self.simulator.mark(_drawn_nodes(contest))
         self.run.watch(self.simulator.draw)
         self._predict()
         left = column(
@@ -99,6 +103,16 @@ class Lab(Panel):
         altered = " (learned with other parameters!)" if self.simulator.altered else ""
         self.verdict.value = status_html(f"This start: {_TRUTH} {' '.join(sentences)}{altered}")
         return lines
+
+
+def _drawn_nodes(contest: experiments.Contest) -> np.ndarray:
+    """(row, column) of the nodes that the last learner draws in a state of the pool."""
+    learner, system = contest.learners[-1], contest.system
+    x = contest.pool.take(np.zeros(1, int), np.zeros(1, int))
+    design = make_design(learner.design, contest.closure)
+    key = jax.random.key(contest.seed)
+    drawn = sample(system, x, fraction=learner.fraction, design=design, key=key)
+    return np.stack(np.divmod(np.asarray(drawn.sites[0]), system.grid_shape[1]), axis=1)
 
 
 @eqx.filter_jit

@@ -1,0 +1,79 @@
+"""Data of the experiments: what is kept on disk is what fits in memory."""
+
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import macrokit as mk
+from macrokit.experiments import EXPERIMENTS, Cell, _data, data_folder, run_cell
+from macrokit.experiments._cells import labelled
+
+CELL = Cell(
+    "difference",
+    0.125,
+    20 * 256,
+    steps=40,
+    seeds=(0, 1),
+    design="stratified",
+    model="mlp",
+    scaling="affine",
+    batch=32,
+    metric="rate",
+    width=8,
+    noise=0.003,
+)
+
+
+def allen_cahn() -> mk.experiments.Benchmark:
+    return mk.experiments.allen_cahn(6, 2, grid=16, closure="principal-6")
+
+
+def test_the_data_are_those_of_the_released_code() -> None:
+    settings = mk.experiments.allen_cahn_settings(mk.systems.AllenCahn())
+    step = 0.1 / 200**2
+    assert settings["step"] * settings["every"] == pytest.approx(100 * step)
+    assert settings["step"] == pytest.approx(25 * step)
+    full = EXPERIMENTS["allen-cahn", "fair", "full"]
+    assert (full.grid, full.trajectories, full.test_trajectories) == (200, 400, 50)
+    for cell in full.cells:
+        snapshots = 1_600 if cell.estimator == "exact" else 40_000
+        assert (cell.snapshots(40_000), len(cell.seeds)) == (snapshots, 8)
+        assert (cell.batch, cell.width, cell.steps) == (512, 64, full.cells[0].steps)
+
+
+def test_runs_end_where_nothing_is_left() -> None:
+    data = allen_cahn()
+    for runs in (data.training, data.validation, data.test):
+        energy = np.asarray(jax.lax.map(jax.vmap(data.system.observable), runs.x))[..., 0]
+        for one, length in zip(energy, runs.lengths, strict=True):
+            assert (one[:length] >= 1e-4).all()
+            assert length == len(one) or one[length] < 1e-4
+    assert min(runs.lengths) < 341
+    starts = [np.asarray(runs.x)[:, 0] for runs in (data.training, data.validation, data.test)]
+    assert len(np.unique(np.concatenate(starts).reshape(10, -1), axis=0)) == 10
+
+
+@pytest.mark.slow
+def test_from_disk_as_from_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = allen_cahn()
+    monkeypatch.setattr(_data, "_IN_MEMORY", 0)
+    monkeypatch.setenv("MACROKIT_DATA", str(tmp_path))
+    assert data_folder() == tmp_path
+    disk = allen_cahn()
+    assert isinstance(disk.training, mk.StoredTrajectories)
+    assert {p.name for p in (tmp_path / "allen-cahn-16").iterdir()} == {
+        "training-6-0", "validation-2-0", "test-2-0",
+    }  # fmt: skip
+    assert disk.training.forces == memory.training.forces
+    for (ours, paid), (theirs, price) in zip(
+        labelled(disk, CELL, [0, 1]), labelled(memory, CELL, [0, 1]), strict=True
+    ):
+        assert paid == price == CELL.forces
+        np.testing.assert_allclose(ours.z[:, 0], theirs.z[:, 0], rtol=1e-4, atol=1e-3)
+    run = run_cell(disk, CELL)
+    assert run["forces_training"] == CELL.forces
+    assert 0 < run["lift_defect"] < 1
+    assert json.loads(json.dumps(run))["noise"] == 0.003
