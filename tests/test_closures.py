@@ -38,7 +38,7 @@ def test_a_recipe_is_followed(name: str, states, monkeypatch: pytest.MonkeyPatch
     assert loss.orthonormal == recipe.linear == isinstance(phi.encoder.head, Identity)
     same = ("steps", "learning_rate", "constant")
     assert [asked[key] for key in same] == [getattr(recipe, key) for key in same]
-    assert phi.encode(states[0]).shape == (4,)
+    assert phi.encode(states[0]).shape == (2 + recipe.learned,)
     standardised = np.abs(np.asarray(phi.decoder.state_centre)).max() > 0
     assert standardised == recipe.standardise
 
