@@ -12,7 +12,7 @@ import jax.scipy.linalg as jsl
 import tqdm
 from jaxtyping import Array, Float
 
-from ._closure import Closure, Identity, gradient_norms, orthonormalise
+from ._closure import Closure, Identity, gradient_norms, orthonormalise, root_mean_square
 from ._memory import trim_memory
 from ._optimiser import Cosine, start
 from ._training import Progress, iterate
@@ -118,7 +118,7 @@ class ClosureData(eqx.Module):
     @property
     def scale(self) -> Float[Array, ""]:
         """The norm that learned rows are given: that of the observables' gradients."""
-        return jnp.sqrt((self.norms**2).mean())
+        return root_mean_square(self.norms)
 
 
 def _observable(closure: Closure) -> Any:

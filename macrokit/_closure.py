@@ -140,7 +140,7 @@ class Closure(eqx.Module):
         """
         gram = self.gram(x)
         if norms is not None:
-            factor = jnp.sqrt((norms**2).mean()) / norms
+            factor = root_mean_square(norms) / norms
             factor = jnp.concatenate([factor, jnp.ones(len(gram) - len(norms))])
             gram = gram * factor[:, None] * factor[None]
         eigenvalues = jnp.linalg.eigvalsh(gram)
@@ -187,7 +187,7 @@ def linear_closure(
     flat, mean, spread = _statistics(states)
     gradients = _gradients_at(observable, mean.reshape(states.shape[1:]))
     rows = principal_directions(flat[:2000] - mean, gradients, learned)
-    rows *= _root_mean_square(gradient_norms(observable, states))
+    rows *= float(root_mean_square(gradient_norms(observable, states)))
     encoder = Encoder(jnp.asarray(rows), jnp.asarray(-rows @ mean), Identity())
     return _with_decoder(observable, encoder, states, mean, spread, key)
 
@@ -228,9 +228,8 @@ def _matched(encoder: Encoder, observable: Callable, states: AnyArray) -> Encode
     """
     x = jnp.asarray(states).mean(axis=0)
     own = np.asarray(encoder.head_jacobian(x) @ encoder.weight)
-    scale = _root_mean_square(gradient_norms(observable, states)) / np.sqrt(
-        (own**2).sum(axis=1).mean()
-    )
+    norms = np.linalg.norm(own, axis=1)
+    scale = root_mean_square(gradient_norms(observable, states)) / root_mean_square(norms)
     last = encoder.head.net.layers[-1]
     return eqx.tree_at(lambda e: e.head.net.layers[-1].weight, encoder, last.weight * scale)
 
@@ -263,8 +262,8 @@ def _squared_norms(observable: Callable, x: Array) -> Array:
     return jax.lax.map(lambda x: (jax.jacrev(observable)(x) ** 2).sum(axis=(1, 2)), x)
 
 
-def _root_mean_square(values: AnyArray) -> float:
-    return float(np.sqrt((np.asarray(values, float) ** 2).mean()))
+def root_mean_square(values: Float[AnyArray, " n"]) -> Float[Array, ""]:
+    return jnp.sqrt((jnp.asarray(values) ** 2).mean())
 
 
 def orthonormalise(

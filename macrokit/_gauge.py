@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from . import designs
 from ._closure import Closure
-from ._sampling import Snapshots, make_design, sample
+from ._sampling import Snapshots, make_design, number_drawn, sample
 from ._timing import measured_seconds
 from ._types import AnyArray
 from .systems import AbstractSystem
@@ -166,7 +166,7 @@ def diagnose(
     if candidates is None:
         candidates = {name: make_design(name, closure) for name in designs.TABLE}
     total = system.num_sites
-    number = max(1, round(fraction * total))
+    number = number_drawn(fraction, total)
     if numbers is None:
         numbers = np.geomspace(1, total, 10).round().astype(int).tolist()
     numbers = tuple(sorted({*numbers, number}))

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from ._archive import StoredTrajectories
 from ._closure import Closure, encode_states
 from ._simulation import Trajectories
-from ._types import Macro
+from ._types import AnyArray, Macro
 from .estimators import Labels
 from .macro import AbstractMacro, AbstractScaling, Structured
 
@@ -154,7 +154,7 @@ def relative_error(
 class TestSet(eqx.Module):
     """Held-out trajectories as the macroscopic model meets them: z₀, times, z* along the truth.
 
-    Of each trajectory the first `lengths` frames count.
+    Of each trajectory the first `lengths` frames count; behind them z* stays as it was.
     """
 
     __test__ = False  # not a pytest class
@@ -168,31 +168,19 @@ class TestSet(eqx.Module):
         longest = int(trajectories.lengths.max())
         self.times = trajectories.times[:longest]
         self.lengths = jnp.asarray(trajectories.lengths, jnp.int32)
-        self.start = encode_states(closure, _first_frames(trajectories))
-        self.observables = _observables(closure, trajectories, longest)
-
-
-def _first_frames(trajectories: Trajectories | StoredTrajectories) -> Array:
-    runs = np.arange(len(trajectories))
-    return jnp.asarray(trajectories.take(runs, np.zeros_like(runs)))
-
-
-def _observables(
-    closure: Closure, trajectories: Trajectories | StoredTrajectories, longest: int
-) -> Array:
-    if isinstance(trajectories, Trajectories):
-        return _observe(closure.observable, trajectories.x[:, :longest])
-    observed = []
-    for run in range(len(trajectories)):  # one in memory at a time, all of one shape
-        x = trajectories.frames(run)
-        behind = np.broadcast_to(x[-1:], (longest - len(x), *x.shape[1:]))
-        observed.append(_observe(closure.observable, jnp.concatenate([x, behind])[None])[0])
-    return jnp.stack(observed)
+        runs = range(len(trajectories))
+        first = trajectories.take(np.array(runs), np.zeros(len(runs), int))
+        self.start = encode_states(closure, jnp.asarray(first))
+        # One run in memory at a time, all in one shape: behind its end the last frame stays.
+        frames = np.minimum(np.arange(longest), trajectories.lengths[:, None] - 1)
+        self.observables = jnp.stack(
+            [_observe(closure.observable, trajectories.frames(run)[frames[run]]) for run in runs]
+        )
 
 
 @eqx.filter_jit
-def _observe(observable: Callable, x: Array) -> Array:
-    return jax.lax.map(jax.vmap(observable), x)
+def _observe(observable: Callable, x: AnyArray) -> Array:
+    return jax.vmap(observable)(x)
 
 
 @eqx.filter_jit
@@ -204,14 +192,24 @@ def rollout_errors(
     A roll-out that left the region of trust has infinite error.
     """
 
-    def one(start: Macro, true: Array, length: Array) -> tuple[Array, Array]:
-        run = rollout(model, start, test.times)
-        error = relative_error(run.z[:, : true.shape[1]], true, length)
-        # What comes behind the last frame that counts is asked of nobody.
-        left = run.left_at <= test.times[length - 1]
-        return jnp.where(left, jnp.inf, error), run.left_at
+    runs = jax.vmap(lambda start: rollout(model, start, test.times))(test.start)
+    return errors_of(runs.z, runs.left_at, test), runs.left_at
 
-    return jax.vmap(one)(test.start, test.observables, test.lengths)
+
+@eqx.filter_jit
+def errors_of(
+    z: Float[AnyArray, "trajectories times d"],
+    left_at: Float[AnyArray, " trajectories"],
+    test: TestSet,
+) -> Float[Array, " trajectories"]:
+    """Relative error of roll-outs from the starts of a test set, infinite where one left the region
+    of trust before the last frame that counts; what comes behind it is asked of nobody."""
+
+    def one(z: Array, left_at: Array, true: Array, length: Array) -> Array:
+        error = relative_error(z[:, : true.shape[1]], true, length)
+        return jnp.where(left_at <= test.times[length - 1], jnp.inf, error)
+
+    return jax.vmap(one)(z, left_at, test.observables, test.lengths)
 
 
 def test_errors(models: MacroModel, test: TestSet) -> Float[np.ndarray, " members"]:

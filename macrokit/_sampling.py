@@ -171,6 +171,24 @@ def spread_indices(
     return run_and_time(lengths, chosen[:count])
 
 
+def affordable(
+    count: int,
+    system: AbstractSystem,
+    lengths: Int[AnyArray, " trajectories"],
+    *,
+    numbers: int,
+) -> int:
+    """`count` snapshots of runs of these lengths, or as many as there are. Of a large system fewer:
+    as many as hold so many `numbers`, which are in memory at a time; but 50."""
+    fitting = max(50, numbers // (system.num_sites * system.num_channels))
+    return min(count, fitting, int(np.sum(lengths)))
+
+
+def number_drawn(fraction: float, sites: int) -> int:
+    """How many of `sites` are a `fraction` of them; at least one."""
+    return max(1, round(fraction * sites))
+
+
 def run_and_time(
     lengths: Int[AnyArray, " trajectories"], chosen: Int[np.ndarray, " snapshots"]
 ) -> tuple[Int[np.ndarray, " snapshots"], Int[np.ndarray, " snapshots"]]:
@@ -206,7 +224,7 @@ def sample(
             "force is computed: 0.2 for a fifth, 1 for all."
         )
     design = Stratified("state") if design is None else design
-    number = max(1, round(fraction * system.num_sites))
+    number = number_drawn(fraction, system.num_sites)
     x = _put(x)
     expected = (system.num_sites, system.num_channels)
     if x.ndim != 3 or x.shape[1:] != expected:
@@ -218,9 +236,8 @@ def sample(
         sites = _put(np.broadcast_to(np.arange(number, dtype=np.int32), (len(x), number)))
         weights = _put(np.ones((len(x), number), x.dtype))
     else:
-        sites, weights = _draw(
-            system, design, x, number, jax.random.split(key, len(x)) if key.ndim == 0 else key
-        )
+        keys = jax.random.split(key, len(x)) if key.ndim == 0 else key
+        sites, weights = _draw(system, design, x, number, keys)
     channels = system.free_channels if free else ()
     known = _free_force(system, x) if channels else None
     return Snapshots(x, sites, _forces(system, x, sites), weights, free=channels, known=known)

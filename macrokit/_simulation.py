@@ -15,6 +15,9 @@ from ._parallel import equal_groups, in_threads, largest_divisor
 from ._types import AnyArray, State
 from .systems import AbstractSystem, HostSystem
 
+# Numbers of the states that are stepped together: all stages of a step stay in a core's cache.
+_CACHED = 1 << 15
+
 
 class Trajectories(eqx.Module):
     """Simulated runs: x of shape (trajectories, times, sites, channels) at the given `times`.
@@ -187,12 +190,8 @@ def _integrate(
         _, later = jax.lax.scan(frame, start.reshape(system.grid_shape), None, length=frames)
         return jnp.concatenate([start[None], later.reshape(-1, *shape)])
 
-    # So few at once that all stages of a step stay in a core's cache.
     together = largest_divisor(len(starts), _CACHED // starts[0].size)
     return jax.lax.map(run, starts, batch_size=together if together > 1 else None)
-
-
-_CACHED = 1 << 15
 
 
 Step = Callable[[Array], Array]

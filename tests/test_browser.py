@@ -124,6 +124,14 @@ class Person:
         self.page.evaluate("window.jupyterapp.shell.collapseLeft()")
         self.page.evaluate("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
 
+    def open(self, address: str, seconds: float) -> float:
+        """Run all cells and wait for the panel and its plot; returns how long it took."""
+        begun = time.monotonic()
+        self.run_all_cells(address)
+        self.page.wait_for_selector("button:text-is('Start'):enabled", timeout=1000 * seconds)
+        self.page.wait_for_selector(".js-plotly-plot .scatterlayer path", timeout=30_000)
+        return time.monotonic() - begun
+
     def complaints(self) -> list[str]:
         """Errors on the console that nothing explains."""
         return [e for e in self.errors if not any(known in e for known in ALLOWED)]
@@ -195,11 +203,7 @@ def test_start_move_stop_resume(
     measured = {}
     with visit(address, folder / "panel.png") as person:
         page = person.page
-        begun = time.monotonic()
-        person.run_all_cells(address)
-        page.wait_for_selector("button:text-is('Start'):enabled", timeout=90_000)
-        page.wait_for_selector(".js-plotly-plot .scatterlayer path", timeout=30_000)
-        measured["first live plot"] = time.monotonic() - begun
+        measured["first live plot"] = person.open(address, 90)
 
         person.press("Start")
         measured["start to training"] = person.until_it_says("Running: each learner", 120)
@@ -232,11 +236,7 @@ def test_redraw_and_change_the_design(
     measured = {}
     with visit(address, folder / "laboratory.png") as person:
         page = person.page
-        begun = time.monotonic()
-        person.run_all_cells(address)
-        page.wait_for_selector("button:text-is('Start'):enabled", timeout=120_000)
-        page.wait_for_selector(".js-plotly-plot .scatterlayer path", timeout=30_000)
-        measured["laboratory"] = time.monotonic() - begun
+        measured["laboratory"] = person.open(address, 120)
         person.until_it_says("500 redraws of 20 of 100 sites. Mean")
 
         person.press("Start")

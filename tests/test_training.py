@@ -257,3 +257,25 @@ def test_noise_moves_z_by_a_share_of_its_spread(double) -> None:
     expected = 0.25 * np.diag(variance)
     np.testing.assert_allclose(loud - quiet, expected, atol=0.05 * variance.max())
     assert np.abs(np.diag(loud - quiet) - 0.25 * variance).max() < 0.3 * 0.25 * variance.min()
+
+
+def test_noise_with_a_restoring_rate_makes_the_states_attract(double) -> None:
+    """For a linear g and y = A z the optimum is known: G = (A C − λ D)(C + D)⁻¹, C and D the second
+    moments of z and of ν. Across a line of states it is −λ, along it A but for 0.0004."""
+    z = jnp.linspace(-1, 1, 400)[:, None] * jnp.array([[1.0, 1.0]])
+    rates, share, restoring = jnp.diag(jnp.array([-1.0, -1.0])), 0.02, 30.0
+    eye = jnp.broadcast_to(jnp.eye(2), (400, 2, 2))
+    labels = Labels(z, eye, z @ rates.T, jnp.zeros(400), jnp.asarray(400, jnp.int32))
+    moments, added = z.T @ z / 400, share**2 * jnp.diag(z.var(axis=0))
+    optimum = (rates @ moments - restoring * added) @ jnp.linalg.inv(moments + added)
+    across, along = jnp.array([1.0, -1.0]) / jnp.sqrt(2), jnp.array([1.0, 1.0]) / jnp.sqrt(2)
+    assert across @ optimum @ across == pytest.approx(-restoring, rel=1e-6)
+    assert along @ optimum @ along == pytest.approx(-1, abs=0.01)
+
+    def steepness(matrix: jax.Array, restoring: float) -> float:
+        direction = Direction(100_000, share, restoring)
+        return float(jnp.abs(direction(LinearField(matrix, 2), labels, KEY)[0].weight).max())
+
+    assert steepness(optimum, restoring) < 8e-4  # 100,000 draws leave 3e-4
+    assert steepness(optimum, 0.0) > 3.5e-3
+    assert steepness(rates, restoring) > 3.5e-3

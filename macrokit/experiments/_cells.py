@@ -46,14 +46,15 @@ def run_cell(
     - `report`: called at every chunk.
     """
     begun = time.perf_counter()
-    count = cell.snapshots(benchmark.system.num_sites) * len(cell.seeds)
+    seeds = [seed + s for s in cell.seeds]
+    count = cell.snapshots(benchmark.system.num_sites) * len(seeds)
     with tqdm.tqdm(
         total=count, desc="buying forces", unit="snapshot", disable=report is None, leave=False
     ) as bar:
-        bought = labelled(benchmark, cell, [seed + s for s in cell.seeds], bar.update)
+        bought = labelled(benchmark, cell, seeds, bar.update)
     labels, forces = zip(*bought, strict=True)
     del bought
-    models, keys = new_models(cell, labels, [seed + s for s in cell.seeds])
+    models, keys = new_models(cell, labels, seeds)
     state = start(
         models,
         Cosine(cell.learning_rate, cell.steps),
@@ -70,7 +71,13 @@ def run_cell(
     data = stack(labels)
     del labels
     for progress in train(
-        state, data, steps=cell.steps, every=every, batch=cell.batch, noise=cell.noise
+        state,
+        data,
+        steps=cell.steps,
+        every=every,
+        batch=cell.batch,
+        noise=cell.noise,
+        restoring=cell.restoring,
     ):
         state = progress.state
         if report is not None:
@@ -186,6 +193,7 @@ def summary(
         "batch": cell.batch,
         "width": cell.width,
         "noise": cell.noise,
+        "restoring": cell.restoring,
         "metric": cell.metric,
         "closure": cell.closure,
         "closure_seed": cell.closure_seed,

@@ -172,7 +172,7 @@ def _train_all(
     contest: Contest, current: Comparison, peak: float, chunk: int
 ) -> tuple[Comparison, tuple[np.ndarray, ...]]:
     states, losses, seconds = [], [], []
-    direction = Direction(contest.batch, contest.noise)
+    direction = Direction(contest.batch, contest.noise, contest.restoring)
     for state, labels, spent in zip(current.states, current.labels, current.seconds, strict=True):
         begin = current.round * contest.steps
         schedule = Cosine(peak, contest.steps, begin=begin)

@@ -12,8 +12,8 @@ from .. import designs, estimators, macro
 from .._archive import StoredTrajectories
 from .._closure import Closure, encode_states
 from .._diagnostics import field_error
-from .._rollout import MacroModel, TestSet, rollout
-from .._sampling import make_design, sample, spread, spread_indices
+from .._rollout import MacroModel, TestSet, errors_of, rollout
+from .._sampling import affordable, make_design, number_drawn, sample, spread, spread_indices
 from .._simulation import Trajectories
 from .._types import AnyArray, Key
 from ..estimators import Labels, label
@@ -58,7 +58,8 @@ class Contest:
     - `learning_rate`: peak of the cosine that begins anew in each round. Beginning at 5e-3 instead
       of 2e-3 throws some networks back so far that they do not recover.
     - `metric`: W of the loss, one over the mean square of each macroscopic variable about its mean
-      ("spread") or of its rate ("rate"), both of the states in the pool. - `noise`: as in `train`.
+      ("spread") or of its rate ("rate"), both of the states in the pool.
+    - `noise`, `restoring`: as in `train`.
     - `members`: seeds; each draws its own snapshots, sites, initial weights and batches.
     """
 
@@ -75,6 +76,7 @@ class Contest:
     seed: int = 0
     metric: str = "spread"
     noise: float = 0.0
+    restoring: float = 0.0
 
     def __post_init__(self) -> None:
         if list(self.budgets) != sorted(set(self.budgets)) or not self.budgets:
@@ -83,19 +85,15 @@ class Contest:
             raise ValueError(f'metric must be "spread" or "rate", but got {self.metric!r}.')
         for learner in self.learners:
             estimator = estimators.TABLE[learner.estimator]()
-            drawn = max(1, round(learner.fraction * self.system.num_sites))
-            estimator.check(drawn, self.system.num_sites)
+            estimator.check(self._drawn(learner), self.system.num_sites)
 
     @functools.cached_property
     def units(self) -> Float[np.ndarray, " d"]:
         """What the macroscopic variables are measured in for W = 1/units²: one metric for all that
         is ever bought, from the states of the pool; no force is needed for it."""
         frames = self.pool.lengths - 1  # each has a next one
-        run, time = spread_indices(
-            frames,
-            min(1000, max(50, (1 << 21) // self.system.num_sites), int(frames.sum())),
-            key=jax.random.key(self.seed),
-        )
+        count = affordable(1000, self.system, frames, numbers=1 << 21)
+        run, time = spread_indices(frames, count, key=jax.random.key(self.seed))
         z = np.asarray(encode_states(self.closure, self.pool.take(run, time)))
         if self.metric == "spread":
             return z.std(axis=0)
@@ -107,11 +105,11 @@ class Contest:
         """Raise `ValueError` when a round buys nothing, or when the pool is too small for all."""
         frames = int(self.pool.lengths.sum())
         for learner in self.learners:
-            drawn = max(1, round(learner.fraction * self.system.num_sites))
-            counts = [0, *(budget // drawn for budget in self.budgets)]
+            each = self._drawn(learner)
+            counts = [0, *(budget // each for budget in self.budgets)]
             if 0 in np.diff(counts):
                 raise ValueError(
-                    f"Every round must buy a snapshot, which is {drawn} forces for learner "
+                    f"Every round must buy a snapshot, which is {each} forces for learner "
                     f"{learner.name!r}, but the budgets are {self.budgets}. Put them further apart."
                 )
             if counts[-1] > frames:
@@ -123,7 +121,10 @@ class Contest:
 
     def snapshots(self, learner: Learner, budget: int) -> int:
         """How many snapshots `budget` forces buy."""
-        return max(1, budget // max(1, round(learner.fraction * self.system.num_sites)))
+        return max(1, budget // self._drawn(learner))
+
+    def _drawn(self, learner: Learner) -> int:
+        return number_drawn(learner.fraction, self.system.num_sites)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,9 +240,7 @@ class Judge:
 
     def __init__(self, contest: Contest):
         self.test = TestSet(contest.closure, contest.held_out)
-        # Of large systems fewer: every site of these states is in memory at a time.
-        fitting = max(50, (1 << 20) // contest.system.num_sites)
-        count = min(500, fitting, int(contest.held_out.lengths.sum()))
+        count = affordable(500, contest.system, contest.held_out.lengths, numbers=1 << 20)
         x = spread(contest.held_out, count, key=jax.random.key(contest.seed))
         everything = sample(contest.system, x, key=jax.random.key(0))
         self.labels = label(estimators.Exact(), contest.closure, everything)
@@ -250,10 +249,6 @@ class Judge:
         self, models: MacroModel, learner: Learner, forces: int, step: int, seconds: float
     ) -> Score:
         z, left_at = predict(models, self.test.start, self.test.times)
-        true, lengths = np.asarray(self.test.observables), np.asarray(self.test.lengths)
-        counts = np.arange(true.shape[1]) < lengths[:, None]
-        away = (np.linalg.norm(z[..., : true.shape[-1]] - true, axis=-1) * counts).sum(axis=-1)
-        errors = away / (np.linalg.norm(true, axis=-1) * counts).sum(axis=-1)
-        left = left_at <= np.asarray(self.test.times)[lengths - 1]
-        errors = np.where(left, np.inf, errors).mean(axis=1)
+        members = zip(z, left_at, strict=True)
+        errors = np.array([errors_of(*member, self.test).mean() for member in members])
         return Score(learner.name, forces, step, seconds, errors, field_error(models, self.labels))

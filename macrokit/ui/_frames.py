@@ -8,21 +8,21 @@ from .._types import AnyArray
 from ._display import column, control, row
 from ._picture import field_png
 
-_SIZE = 300
+SIZE = 300  # pixels of a side
 
 
 class Frames:
     """One picture and a slider; sliding computes nothing.
 
-    - `name`: of the field. - `span`: its colour scale.
+    - `span`: the colour scale of the field.
     """
 
-    def __init__(self, name: str, span: tuple[float, float]):
-        self._name, self._span = name, span
+    def __init__(self, span: tuple[float, float]):
+        self._name, self._span = "", span
         self._fields = np.zeros((1, 2, 2))
         self._times = np.zeros(1)
         self._marks: np.ndarray | None = None
-        layout = widgets.Layout(width=f"{_SIZE}px", height=f"{_SIZE}px")
+        layout = widgets.Layout(width=f"{SIZE}px", height=f"{SIZE}px")
         self.image = widgets.Image(format="png", layout=layout)
         self.title = widgets.HTML()
         self.slider = control(
@@ -37,11 +37,16 @@ class Frames:
 
     def show(
         self,
+        name: str,
         fields: Float[AnyArray, "times rows columns"],
         times: Float[AnyArray, " times"],
         marks: Int[AnyArray, "marks 2"] | None = None,
     ) -> None:
-        """These frames; the slider stays at its share of the time. `marks`: nodes with a dot."""
+        """These frames; the slider stays at its share of the time.
+
+        - `name`: of the field. - `marks`: nodes with a dot.
+        """
+        self._name = name
         last = max(1, self.slider.max)
         place = round(self.slider.value / last * (len(fields) - 1))
         self._fields, self._times, self._marks = np.asarray(fields), np.asarray(times), marks
@@ -55,7 +60,7 @@ class Frames:
         number = min(self.slider.value, len(self._fields) - 1)
         low, high = self._span
         png = field_png(
-            self._fields[number], low=low, high=high, size=(_SIZE, _SIZE), marks=self._marks
+            self._fields[number], low=low, high=high, size=(SIZE, SIZE), marks=self._marks
         )
         self.image.value = png
         dots = "" if self._marks is None else f", {len(self._marks):,} nodes drawn"

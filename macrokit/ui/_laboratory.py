@@ -8,6 +8,7 @@ from .. import designs, plots
 from .._closure import Closure
 from .._gauge import variable_names
 from .._redraws import Redraws
+from .._sampling import number_drawn
 from .._types import AnyArray
 from ..systems import AbstractSystem
 from ._display import LEFT, RIGHT, Panel, button, column, control, row, status_text
@@ -38,7 +39,7 @@ class EstimatorLaboratory(Panel):
     ):
         self.redrawing = Redrawing(system, closure, states)
         total = system.num_sites
-        self._numbers = sorted({max(1, round(share * total)) for share in fractions})
+        self._numbers = sorted({number_drawn(share, total) for share in fractions})
         self._names = variable_names(system, closure, self.redrawing.states[0])
         self._settings()
         self._buttons()

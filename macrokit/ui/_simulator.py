@@ -15,12 +15,11 @@ from jaxtyping import Array
 from .. import Trajectories, simulate, systems
 from ._display import LEFT, RIGHT, Panel, button, column, control, row, status_text
 from ._figure import LiveFigure
-from ._frames import Frames
+from ._frames import SIZE, Frames
 from ._picture import field_png
-from ._scenes import Scene, scene
+from ._scenes import scene
 
 _IMAGE = (300, 120)
-_PLANE = 300
 
 
 class Simulator(Panel):
@@ -48,10 +47,10 @@ class Simulator(Panel):
         self._lock = threading.RLock()
         self._marks: np.ndarray | None = None
         self.system = system
-        how, own = self._scene, figure is None
-        if own:
-            figure = LiveFigure(system.observable_names, unit=how.unit, limits=how.limits)
+        how = self._scene
         self.live = figure
+        if figure is None:
+            self.live = LiveFigure(system.observable_names, unit=how.unit, limits=how.limits)
         # What a comparison expects from the start shown: learner → (members, times, k).
         self.predict: Callable[[], Mapping[str, np.ndarray]] = dict
         knobs = {**self._scene.parameters, **self._scene.starts}
@@ -75,14 +74,15 @@ class Simulator(Panel):
         )
         self.status = widgets.HTML()
         self._images: dict[str, widgets.Image] = {}
-        self.frames = Frames(next(iter(_names(how, system))), how.span) if how.plane else None
+        self.frames = Frames(how.span) if how.plane else None
         self.simulate()
         for slider in self.sliders.values():
             slider.observe(self._moved, names="value")
         self.status.value = status_text(self._sentence())
         self.knobs = column(*self.sliders.values(), row(self.reset_button), self.status, width=LEFT)
         self.pictures = self._arranged()
-        right = column(self.pictures, *([self.live.widget] if own else []), **RIGHT)
+        own = [self.live.widget] if figure is None else []
+        right = column(self.pictures, *own, **RIGHT)
         self.widget = row(self.knobs, right, align_items="flex-start")
 
     @property
@@ -126,8 +126,7 @@ class Simulator(Panel):
     def draw(self) -> None:
         """Draw the observables and what is predicted for them."""
         with self._lock:
-            times = self.times
-            self.live.show_observables(times, self.observables, self.predict())
+            self.live.show_observables(self.times, self.observables, self.predict())
 
     def figure(self) -> go.Figure:
         """A plain figure of the observables shown now."""
@@ -144,15 +143,15 @@ class Simulator(Panel):
             self.status.value = status_text(self._sentence())
 
     def _sentence(self) -> str:
-        step, times = self._settings["step"], self.times
-        steps = round(float(times[-1]) / step)
-        return f"Simulated to T = {float(times[-1]):.4g} in {steps:,} steps."
+        end = float(self.times[-1])
+        steps = round(end / self._settings["step"])
+        return f"Simulated to T = {end:.4g} in {steps:,} steps."
 
     def _draw_fields(self) -> None:
         low, high = self._scene.span
         fields = self._scene.fields(self.system, self.trajectories.frames(0))
         if self.frames is not None:
-            self.frames.show(next(iter(fields.values())), self.times, self._marks)
+            self.frames.show(*next(iter(fields.items())), self.times, self._marks)
             return
         for name, field in fields.items():
             png = field_png(field.T, low=low, high=high, size=_IMAGE)
@@ -163,7 +162,7 @@ class Simulator(Panel):
 
     def _arranged(self) -> widgets.Widget:
         if self.frames is not None:
-            return row(self.frames.widget, self._colour_bar(_PLANE), align_items="flex-start")
+            return row(self.frames.widget, self._colour_bar(SIZE), align_items="flex-start")
         pictures = [
             column(
                 widgets.HTML(f"<b>{name}</b>: node ↑, time → {self._settings['duration']:g}"),
@@ -183,10 +182,6 @@ class Simulator(Panel):
         labels = [widgets.HTML(text) for text in words]
         ends = column(*labels, height=f"{height}px", justify_content="space-between")
         return row(scale, ends, grid_gap="0 4px")
-
-
-def _names(how: Scene, system: systems.AbstractSystem) -> Mapping[str, np.ndarray]:
-    return how.fields(system, np.zeros((1, system.num_sites, system.num_channels)))
 
 
 def _picture(png: bytes, width: str, height: int = _IMAGE[1]) -> widgets.Image:
