@@ -164,7 +164,7 @@ def _allen_cahn(estimator: str, closure: tuple[str, int], forces: int, sites: in
     """What is common to all of them: the paper's batch and width, output scales one by one, which
     rates as different as these need, and a metric that weighs all rates alike. Noise and the rate
     at which it shall decay were chosen on validation trajectories."""
-    settings = {"steps": 20_000, "seeds": tuple(range(8))} | more
+    settings = {"steps": 40_000, "seeds": tuple(range(8))} | more
     return Cell(
         estimator,
         1.0 if estimator == "exact" else 1 / sites,
