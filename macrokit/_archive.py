@@ -18,14 +18,16 @@ import zarr
 from jaxtyping import Array, Bool, Float, Int
 from zarr.codecs import BloscCodec, Crc32cCodec
 
-from ._parallel import largest_divisor
+from ._memory import trim_memory
+from ._parallel import cores, largest_divisor
 from ._simulation import Trajectories, simulate
 from ._storage import write_whole
 from ._types import AnyArray, State
 from .systems import AbstractSystem
 
-# Numbers in a chunk on disk, and in the trajectories that are in memory at a time.
-_CHUNK, _GROUP = 1 << 19, 1 << 25
+# Numbers in a chunk on disk, and in the trajectories that are in memory at a time; each core has
+# one of them at least.
+_CHUNK, _GROUP = 1 << 19, 1 << 23
 
 
 class StoredTrajectories:
@@ -106,7 +108,7 @@ def simulate_to(
     if (folder / "trajectories.json").exists():
         return StoredTrajectories(folder)
     frames, size = round(duration / step) // every + 1, starts[0].size
-    group = largest_divisor(len(starts), _GROUP // (frames * size))
+    group = largest_divisor(len(starts), max(cores(), _GROUP // (frames * size)))
     try:
         x = _open(folder, (len(starts), frames, *starts.shape[1:]))
         with tqdm.tqdm(
@@ -126,6 +128,8 @@ def simulate_to(
                     )
                     _write(x, first, runs)
                     write_whole(mark, json.dumps(_facts(runs)).encode())
+                    del runs
+                    trim_memory()
                 bar.update(group)
     except OSError as error:
         if error.errno != errno.ENOSPC:

@@ -180,7 +180,7 @@ def fit_closure(
 ) -> Closure:
     """`train_closure` to the end, with a progress bar."""
     settings = {"loss": loss, "steps": steps, "learning_rate": learning_rate, "constant": constant}
-    with tqdm.tqdm(total=steps, disable=not progress, unit="step") as bar:
+    with tqdm.tqdm(total=steps, disable=not (progress and steps), unit="step") as bar:
         for report in train_closure(closure, states, **settings, key=key):
             closure = report.closure
             bar.update(report.progress.step - bar.n)

@@ -241,7 +241,8 @@ def principal_directions(
 ) -> Float[np.ndarray, "count N"]:
     """Leading principal directions orthogonal to `gradients`, each of norm 1."""
     basis = np.linalg.qr(gradients.T)[0]
-    rest = centred - (centred @ basis) @ basis.T
+    rest = (centred @ basis) @ basis.T
+    np.subtract(centred, rest, out=rest)  # all states of a large system: no third copy
     if len(rest) >= rest.shape[1]:
         return np.linalg.svd(rest, full_matrices=False)[2][:count]
     # Of few states with many coordinates: from the products of the states with each other.

@@ -25,7 +25,8 @@ def extinct(x: jax.Array) -> jax.Array:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two trajectories in memory, four frames in a chunk."""
-    monkeypatch.setattr(_archive, "_GROUP", 2 * 21 * 256)
+    monkeypatch.setattr(_archive, "cores", lambda: 2)
+    monkeypatch.setattr(_archive, "_GROUP", 0)
     monkeypatch.setattr(_archive, "_CHUNK", 4 * 256)
 
 

@@ -19,6 +19,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOK = ROOT / "notebooks" / "01_predator_prey.ipynb"
+ALLEN_CAHN = ROOT / "notebooks" / "03_allen_cahn.ipynb"
 LABORATORY = ROOT / "notebooks" / "04_why_partial_forces_work.ipynb"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next((path for path in map(shutil.which, BROWSERS) if path), None)
@@ -67,6 +68,7 @@ def address(folder: Path) -> Iterator[str]:
         "JUPYTER_CONFIG_DIR": str(folder / ".config"),
         "JUPYTER_DATA_DIR": str(folder / ".data"),
         "IPYTHONDIR": str(folder / ".ipython"),
+        "MACROKIT_DATA": str(folder / "data"),
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     }
     options = {
@@ -226,6 +228,27 @@ def test_start_move_stop_resume(
         person.press("Stop")
         person.until_it_says("Stopped")
         assert person.percent() > stopped
+    report(measured, capsys)
+
+
+@pytest.mark.parametrize("folder", [ALLEN_CAHN], indirect=True)
+def test_slide_through_frames_while_it_learns(
+    address: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured = {}
+    with visit(address, folder / "plane.png") as person:
+        measured["first live plot"] = person.open(address, 150)
+        measured["frame to picture"] = min(person.nudge("frame") for _ in range(3))
+
+        person.press("Start")
+        measured["start to training"] = person.until_it_says("Running: each learner", 120)
+        person.nudge("outer")
+        person.nudge("frame")
+        assert "400 nodes drawn" in person.page.locator(".jp-OutputArea").last.inner_text()
+
+        person.press("Stop")
+        measured["stop"] = person.until_it_says("Stopped")
+        assert measured["stop"] < 4
     report(measured, capsys)
 
 

@@ -23,7 +23,8 @@ CELL = Cell(
     batch=32,
     metric="rate",
     width=8,
-    noise=0.003,
+    noise=0.02,
+    restoring=100.0,
 )
 
 
@@ -38,9 +39,9 @@ def test_the_data_are_those_of_the_released_code() -> None:
     assert settings["step"] == pytest.approx(25 * step)
     full = EXPERIMENTS["allen-cahn", "fair", "full"]
     assert (full.grid, full.trajectories, full.test_trajectories) == (200, 400, 50)
+    assert [len(cell.seeds) for cell in full.cells] == [8, 8, 8, 4, 4]
     for cell in full.cells:
-        snapshots = 1_600 if cell.estimator == "exact" else 40_000
-        assert (cell.snapshots(40_000), len(cell.seeds)) == (snapshots, 8)
+        assert cell.snapshots(40_000) == (1_600 if cell.estimator == "exact" else 40_000)
         assert (cell.batch, cell.width, cell.steps) == (512, 64, full.cells[0].steps)
 
 
@@ -76,4 +77,5 @@ def test_from_disk_as_from_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     run = run_cell(disk, CELL)
     assert run["forces_training"] == CELL.forces
     assert 0 < run["lift_defect"] < 1
-    assert json.loads(json.dumps(run))["noise"] == 0.003
+    again = json.loads(json.dumps(run))
+    assert (again["noise"], again["restoring"]) == (0.02, 100)

@@ -115,6 +115,16 @@ def test_demo_names_losses_and_states_means() -> None:
     assert figure.layout.xaxis.type == "log"
 
 
+def test_demo_marks_what_was_published() -> None:
+    published = {"L_z": {100_000: (2e-3, 1e-3)}, "L_{x,1/5}": {60_000: (1e-3, 2e-4)}}
+    figure = plots.demo_figure(RUNS, published)
+    marks = [trace for trace in figure.data if trace.marker.symbol == "diamond-open"]
+    assert [(m.x[0], m.error_x.array[0]) for m in marks] == [(2e-3, 1e-3), (1e-3, 2e-4)]
+    assert [m.text[0] for m in marks] == ["published, 100k forces", "published"]
+    low, high = 10.0 ** np.array(figure.layout.xaxis.range)
+    assert low < 3e-4 < 3e-3 < high
+
+
 def test_demo_counts_diverged_seeds() -> None:
     figure = plots.demo_figure([RUNS[0], run("L_{x,1/5}", 60_000, [3e-4, None])])
     assert "1 diverged" in figure.data[-1].y[0]

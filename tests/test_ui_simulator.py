@@ -115,7 +115,8 @@ def test_a_laboratory_of_a_field_in_the_plane() -> None:
         steps=20,
         members=2,
         metric="rate",
-        noise=0.003,
+        noise=0.02,
+        restoring=100.0,
     )
     lab = ui.Lab(contest)
     assert lab.simulator.frames.title.value.endswith(", 32 nodes drawn")

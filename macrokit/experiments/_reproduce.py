@@ -122,10 +122,18 @@ def _run_all(experiment: Experiment, work: Path) -> list[dict[str, Any]]:
 
 def _run_one(benchmark: Benchmark, cell: Cell, checkpoint: Path) -> dict[str, Any]:
     title = f"{cell.loss}, {cell.forces:,} forces"
-    with tqdm.tqdm(total=cell.steps, desc=title, unit="step", file=sys.stderr) as bar:
-        return run_cell(
-            benchmark, cell, checkpoint=checkpoint, report=lambda step, *_: bar.update(step - bar.n)
-        )
+    bar: tqdm.tqdm | None = None
+
+    def report(step: int, steps: int, _: float) -> None:
+        nonlocal bar
+        if bar is None:  # not before: the time left is that of the steps, without the labels
+            bar = tqdm.tqdm(desc=title, total=steps, initial=step, unit="step", file=sys.stderr)
+        bar.update(step - bar.n)
+
+    run = run_cell(benchmark, cell, checkpoint=checkpoint, report=report)
+    if bar is not None:
+        bar.close()
+    return run
 
 
 def _benchmark(experiment: Experiment) -> Benchmark:

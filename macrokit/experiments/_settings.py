@@ -264,7 +264,10 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
                 _allen_cahn(estimator, ("principal-6", 0), 64_000_000, 25)
                 for estimator in ("exact", "difference", "lifted")
             ),
-            *(_allen_cahn("difference", ("principal-6", s), 64_000_000, 25) for s in (1, 2)),
+            *(
+                _allen_cahn("difference", ("principal-6", s), 64_000_000, 25, seeds=(0, 1, 2, 3))
+                for s in (1, 2)
+            ),
         ),
         trajectories=400,
         test_trajectories=50,

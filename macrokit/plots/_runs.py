@@ -19,9 +19,15 @@ from ._style import (
     log_axis,
     log_range,
     style,
+    thousands,
 )
 
-_LOSSES = {"L_z": "all forces", "L_x": "all forces, lifted", "L_{x,1/5}": "a fifth of the forces"}
+_LOSSES = {
+    "L_z": "all forces",
+    "L_x": "all forces, lifted",
+    "L_{x,1/5}": "a fifth of the forces",
+    "L_{x,1/25}": "a 25th of the forces",
+}
 
 
 def field_figure(
@@ -169,12 +175,17 @@ def scores_figure(scores: Sequence[Any]) -> go.Figure:
     return figure.update_yaxes(log_axis(FIELD_ERROR), col=2)
 
 
-def demo_figure(runs: Sequence[Mapping[str, Any]]) -> go.Figure:
+def demo_figure(
+    runs: Sequence[Mapping[str, Any]],
+    published: Mapping[str, Mapping[int, tuple[float, float]]] | None = None,
+) -> go.Figure:
     """Test errors of all seeds on one strip a loss, with their mean: further left is better.
 
     - `runs`: entries of `run_cell`; a diverged seed (None) is named in the strip's label.
+    - `published`: loss → {forces: (mean, s.d.)}, drawn hollow, with their forces where they differ.
     """
     figure = go.Figure()
+    shown = [error for run in runs for error in run["errors"] if error is not None]
     for colour, run in zip(COLOURS, runs, strict=False):
         errors = [error for error in run["errors"] if error is not None]
         lost = len(run["errors"]) - len(errors)
@@ -191,12 +202,23 @@ def demo_figure(runs: Sequence[Mapping[str, Any]]) -> go.Figure:
                 textfont={"color": colour, "size": 20},
                 marker={"size": 22, "symbol": "line-ns", "line": {"color": colour, "width": 5}},
             )
+        for forces, (mean, deviation) in (published or {}).get(run["loss"], {}).items():
+            other = "" if forces == run["forces_training"] else f", {thousands(forces)} forces"
+            figure.add_scatter(
+                x=[mean],
+                y=[label],
+                error_x={"array": [deviation], "color": colour, "thickness": 1.5},
+                text=[f"published{other}"],
+                mode="markers+text",
+                textposition="bottom center",
+                marker={"size": 13, "symbol": "diamond-open", "color": colour},
+            )
+            shown += [mean - deviation, mean + deviation]
     forces, seeds = runs[0]["forces_training"], len(runs[0]["errors"])
     title = f"{forces:,} forces each, the same steps, {seeds} seeds: error on unseen starts"
     style(figure, height=340, title=title).update_layout(showlegend=False)
     figure.update_layout(margin={"l": 230, "r": 60})
     figure.update_xaxes(log_axis(f"{ERROR}: dots are seeds, bars their mean; left is better"))
-    shown = [error for run in runs for error in run["errors"] if error is not None]
     figure.update_xaxes(range=log_range(shown))
     below, above = len(runs) - 0.5, -0.7
     return figure.update_yaxes(range=[below, above], showgrid=False, tickfont={"size": 16})
