@@ -89,8 +89,8 @@ def train(
 
     - `noise`: added to z in each step, as a share of its spread. 0 is the paper's.
     - `restoring`: rate λ (one over a time) at which what was added shall decay. Where long
-      roll-outs leave the states that were learned from, a noise of 0.02 and some ten times the rate
-      of the slowest motion lead them back; see `Direction`.
+      roll-outs leave the states that were learned from, a noise of 0.02 and a λ well above the rate
+      of the motion lead them back (Allen–Cahn: 800, and rings that live for 0.05); see `Direction`.
     """
     if batch < 1:
         raise ValueError(f"batch must be at least 1 snapshot, but got {batch}.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from macrokit.experiments import EXPERIMENTS, interval, paired_ratio, rank_correlation
+from macrokit.experiments import EXPERIMENTS, PUBLISHED, interval, paired_ratio, rank_correlation
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = sorted((ROOT / "notebooks" / "results").glob("*.json"))
@@ -162,3 +162,48 @@ def test_readme_quotes_the_estimators() -> None:
     ranks = [rank_correlation(group) for group in contests().values()]
     overall = f"{rank_correlation(runs(ESTIMATORS)):.2f} over all 76"
     assert f"{overall}, {min(ranks):.2f} to {max(ranks):.2f} over the 19" in readme
+
+
+# --- Allen–Cahn at full size ----------------------------------------------------------------------
+
+ALLEN_CAHN = "allen-cahn-full"
+
+
+def by_estimator() -> dict[str, dict]:
+    """The runs that compete at equal forces and steps on one closure."""
+    return {run["estimator"]: run for run in runs(ALLEN_CAHN) if run["closure_seed"] == 0}
+
+
+def test_allen_cahn_is_the_papers_size() -> None:
+    cells = EXPERIMENTS["allen-cahn", "fair", "full"].cells
+    recorded = runs(ALLEN_CAHN)
+    assert [(r["estimator"], tuple(r["seeds"]), r["steps"]) for r in recorded] == [
+        (c.estimator, c.seeds, c.steps) for c in cells
+    ]
+    for run in recorded:
+        assert (run["forces_training"], run["diverged"]) == (64_000_000, 0)
+        assert run["fraction"] == (1.0 if run["estimator"] == "exact" else 1600 / 40_000)
+
+
+def test_allen_cahn_is_better_than_published() -> None:
+    (published,) = PUBLISHED["allen-cahn"]["L_{x,1/25}"].values()
+    error = {name: run["error_mean"] for name, run in by_estimator().items()}
+    assert error["lifted"] <= published[0]
+    assert error["difference"] <= 2e-3
+    assert max(r["error_mean"] for r in runs(ALLEN_CAHN) if r["closure_seed"]) < error["exact"]
+
+
+def test_readme_quotes_allen_cahn() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for estimator, run in by_estimator().items():
+        line = f"| {entry(run)} | {run['error_median']:.2e} |".replace("e-0", "e-")
+        assert f"| {LEARNERS[estimator]} {line}" in readme
+    means = [short(run["error_mean"]) for run in runs(ALLEN_CAHN) if run["closure_seed"]]
+    assert f"on two other closures, {' and '.join(means)}" in readme
+
+
+LEARNERS = {
+    "exact": "all nodes, L_z",
+    "difference": "one node in 25, difference",
+    "lifted": "one node in 25, lifted (L_{x,1/25})",
+}
