@@ -186,7 +186,8 @@ def linear_closure(
     """
     flat, mean, spread = _statistics(states)
     gradients = _gradients_at(observable, mean.reshape(states.shape[1:]))
-    rows = principal_directions(flat[:2000] - mean, gradients, learned)
+    some = flat[: 2000 if flat.shape[1] < 2000 else 500]  # of large states fewer, for memory
+    rows = principal_directions(some - mean, gradients, learned)
     rows *= float(root_mean_square(gradient_norms(observable, states)))
     encoder = Encoder(jnp.asarray(rows), jnp.asarray(-rows @ mean), Identity())
     return _with_decoder(observable, encoder, states, mean, spread, key)

@@ -120,6 +120,7 @@ def compare(
       recompiled.
     """
     current = open_comparison(contest) if comparison is None else comparison
+    trim_memory()  # of what compiling the labels freed, before the training steps are compiled
     # What judges is compiled while the first chunk is, so that the end of a round does not stall.
     pool = ThreadPoolExecutor(1)
     judging = pool.submit(_judge, contest, current, jax.config.jax_enable_x64)
@@ -145,8 +146,8 @@ def compare(
                 yield ComparisonProgress(current, step / total, left, loss, False)
         scores = _scores(judging.result(), contest, current)
         current = dataclasses.replace(current, scores=current.scores + scores)
+        trim_memory()  # of compilation, before more is bought
         current = _next_round(contest, current)
-        trim_memory()
         step = int(current.states[0].step)
         left = pace * (total - step) if step < total else 0.0
         yield ComparisonProgress(current, step / total, left, loss, True)
