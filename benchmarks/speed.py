@@ -32,14 +32,32 @@ def random_starts(system: mk.systems.AbstractSystem, count: int) -> jax.Array:
     return jax.vmap(lambda key: system.random_start(key=key))(keys)
 
 
-def training_step(members: int, batch: int = 256, steps: int = 200) -> float:
-    """Milliseconds of one step of one OnsagerNet (d = 4), in an ensemble of `members`."""
-    closure = mk.pretrained("predator-prey")
+def predator_prey_labels() -> mk.estimators.Labels:
     _, fifth = mk.experiments.example_snapshots("predator-prey")
-    labels = mk.label(mk.estimators.Lifted(), closure, fifth)
-    keys = jax.random.split(jax.random.key(0), members)
-    models = mk.stack([mk.macro_model(mk.macro.OnsagerNet(4, key=k), labels) for k in keys])
-    state = mk.start(models, mk.Cosine(5e-3, steps), key=jax.random.key(1), members=members)
+    return mk.label(mk.estimators.Lifted(), mk.pretrained("predator-prey"), fifth)
+
+
+def any_labels(dim: int, count: int = 40_000) -> mk.estimators.Labels:
+    """As many labels as a full-size run has; what is in them costs no time."""
+    z, b = jax.random.normal(jax.random.key(0), (2, count, dim))
+    S = jnp.broadcast_to(jnp.eye(dim), (count, dim, dim))
+    return mk.estimators.Labels(z, S, b, (b * b).sum(axis=1), jnp.asarray(count, jnp.int32))
+
+
+def training_step(
+    labels: mk.estimators.Labels,
+    members: int,
+    *,
+    width: int = 32,
+    batch: int = 256,
+    steps: int = 200,
+) -> float:
+    """Milliseconds of one step of one OnsagerNet, in an ensemble of `members`."""
+    dim, keys = labels.z.shape[1], jax.random.split(jax.random.key(0), members)
+    models = mk.stack(
+        [mk.macro_model(mk.macro.OnsagerNet(dim, width, key=k), labels) for k in keys]
+    )
+    state = mk.start(models, mk.Cosine(1e-3, steps), key=jax.random.key(1), members=members)
 
     def run():
         *_, last = mk.train(state, labels, steps=steps, every=steps, batch=batch)
@@ -130,11 +148,14 @@ def phase_field() -> dict[str, dict[str, float]]:
         "rk4/method": {method: times["rk4"] / t for method, t in times.items()},
         "error of the energy": energy_errors(splittings),
         "closure step, batch 256, s": {"softplus, d = 16": closure_step()},
+        "training step, batch 512, ms per network of 8": {
+            f"d = {dim}": training_step(any_labels(dim), 8, width=64, batch=512) for dim in (7, 16)
+        },
     }
 
 
 def main() -> None:
-    steps = {members: training_step(members) for members in (1, 8)}
+    steps = {members: training_step(predator_prey_labels(), members) for members in (1, 8)}
     forces = {2 * nodes: partial_force(nodes) for nodes in (50, 5_000, 50_000)}
     print(
         json.dumps(
