@@ -261,7 +261,7 @@ def test_noise_moves_z_by_a_share_of_its_spread(double) -> None:
 
 def test_noise_with_a_restoring_rate_makes_the_states_attract(double) -> None:
     """For a linear g and y = A z the optimum is known: G = (A C − λ D)(C + D)⁻¹, C and D the second
-    moments of z and of ν. Across a line of states it is −λ, along it A but for 0.0004."""
+    moments of z and of ν. Across a line of states it is −λ, along it A but for λ 0.0002."""
     z = jnp.linspace(-1, 1, 400)[:, None] * jnp.array([[1.0, 1.0]])
     rates, share, restoring = jnp.diag(jnp.array([-1.0, -1.0])), 0.02, 30.0
     eye = jnp.broadcast_to(jnp.eye(2), (400, 2, 2))
