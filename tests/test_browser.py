@@ -1,6 +1,5 @@
 """The panels as a person meets them: JupyterLab in a real browser, the notebooks' own cells."""
 
-import contextlib
 import os
 import secrets
 import shutil
@@ -113,23 +112,24 @@ def wait_for_server(address: str, seconds: float = 60) -> None:
 class Person:
     """Looks at the panel and presses its buttons."""
 
-    def __init__(self, page: object):
-        self.page = page
+    def __init__(self, page: object, address: str):
+        self.page, self.address = page, address
         self.errors: list[str] = []
+        self.measured: dict[str, float] = {}
         page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
 
-    def run_all_cells(self, address: str) -> None:
-        self.page.goto(address)
+    def run_all_cells(self) -> None:
+        self.page.goto(self.address)
         widget = "window.jupyterapp?.shell.currentWidget"
         self.page.wait_for_function(f"{widget}?.sessionContext?.session?.kernel", timeout=60_000)
         self.page.evaluate("window.jupyterapp.shell.collapseLeft()")
         self.page.evaluate("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
 
-    def open(self, address: str, seconds: float) -> float:
+    def open(self, seconds: float) -> float:
         """Run all cells and wait for the panel and its plot; returns how long it took."""
         begun = time.monotonic()
-        self.run_all_cells(address)
+        self.run_all_cells()
         self.page.wait_for_selector("button:text-is('Start'):enabled", timeout=1000 * seconds)
         self.page.wait_for_selector(".js-plotly-plot .scatterlayer path", timeout=30_000)
         return time.monotonic() - begun
@@ -177,102 +177,86 @@ class Person:
         return taken
 
 
-@contextlib.contextmanager
-def visit(address: str, picture: Path) -> Iterator[Person]:
-    """A person before the running server; leaves a picture, and has nothing to complain about."""
+@pytest.fixture
+def person(address: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Person]:
+    """A person before the running server; leaves a picture, has nothing to complain about, and says
+    what took how long."""
     sync_api = pytest.importorskip("playwright.sync_api")
     wait_for_server(address)
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 720})
-        person = Person(page)
+        person = Person(browser.new_page(viewport={"width": 1280, "height": 720}), address)
         try:
             yield person
         finally:
-            page.screenshot(path=picture)
+            person.page.screenshot(path=folder / "panel.png")
             browser.close()
+    with capsys.disabled():
+        said = (f"{name} {seconds:.2f} s" for name, seconds in person.measured.items())
+        print("", *said, sep="  ")
     assert person.complaints() == []
 
 
-def report(measured: dict[str, float], capsys: pytest.CaptureFixture[str]) -> None:
-    with capsys.disabled():
-        print("", *(f"{name} {seconds:.2f} s" for name, seconds in measured.items()), sep="  ")
+def test_start_move_stop_resume(person: Person) -> None:
+    page, measured = person.page, person.measured
+    measured["first live plot"] = person.open(90)
 
+    person.press("Start")
+    measured["start to training"] = person.until_it_says("Running: each learner", 120)
+    person.until_it_says("This start: ▬ truth ●")
+    measured["slider to picture"] = min(person.nudge("growth r") for _ in range(3))
 
-def test_start_move_stop_resume(
-    address: str, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    measured = {}
-    with visit(address, folder / "panel.png") as person:
-        page = person.page
-        measured["first live plot"] = person.open(address, 90)
+    person.press("Stop")
+    measured["stop"] = person.until_it_says("Stopped")
+    assert measured["stop"] < 2
+    stopped = person.percent()
 
-        person.press("Start")
-        measured["start to training"] = person.until_it_says("Running: each learner", 120)
-        person.until_it_says("This start: ▬ truth ●")
-        measured["slider to picture"] = min(person.nudge("growth r") for _ in range(3))
-
-        person.press("Stop")
-        measured["stop"] = person.until_it_says("Stopped")
-        assert measured["stop"] < 2
-        stopped = person.percent()
-
-        person.press("Resume")
-        person.until_it_says("Running: each learner")
-        page.wait_for_function(
-            """before => [...document.querySelectorAll('.widget-label')].some(line =>
-                   parseInt((/· (\\d+) %/.exec(line.textContent) || [0, 0])[1]) > before)""",
-            arg=stopped,
-            timeout=60_000,
-        )
-        person.press("Stop")
-        person.until_it_says("Stopped")
-        assert person.percent() > stopped
-    report(measured, capsys)
+    person.press("Resume")
+    person.until_it_says("Running: each learner")
+    page.wait_for_function(
+        """before => [...document.querySelectorAll('.widget-label')].some(line =>
+               parseInt((/· (\\d+) %/.exec(line.textContent) || [0, 0])[1]) > before)""",
+        arg=stopped,
+        timeout=60_000,
+    )
+    person.press("Stop")
+    person.until_it_says("Stopped")
+    assert person.percent() > stopped
 
 
 @pytest.mark.parametrize("folder", [ALLEN_CAHN], indirect=True)
-def test_slide_through_frames_while_it_learns(
-    address: str, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    measured = {}
-    with visit(address, folder / "plane.png") as person:
-        measured["first live plot"] = person.open(address, 150)
-        measured["frame to picture"] = min(person.nudge("frame") for _ in range(3))
+def test_slide_through_frames_while_it_learns(person: Person) -> None:
+    measured = person.measured
+    measured["first live plot"] = person.open(150)
+    measured["frame to picture"] = min(person.nudge("frame") for _ in range(3))
 
-        person.press("Start")
-        measured["start to training"] = person.until_it_says("Running: each learner", 120)
-        person.nudge("outer")
-        person.nudge("frame")
-        assert person.page.get_by_text(", 400 nodes drawn").is_visible()
+    person.press("Start")
+    measured["start to training"] = person.until_it_says("Running: each learner", 120)
+    person.nudge("outer")
+    person.nudge("frame")
+    assert person.page.get_by_text(", 400 nodes drawn").is_visible()
 
-        person.press("Stop")
-        measured["stop"] = person.until_it_says("Stopped")
-        assert measured["stop"] < 4
-    report(measured, capsys)
+    person.press("Stop")
+    measured["stop"] = person.until_it_says("Stopped")
+    assert measured["stop"] < 4
 
 
 @pytest.mark.parametrize("folder", [LABORATORY], indirect=True)
-def test_redraw_and_change_the_design(
-    address: str, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    measured = {}
-    with visit(address, folder / "laboratory.png") as person:
-        page = person.page
-        measured["laboratory"] = person.open(address, 120)
-        person.until_it_says("500 redraws of 20 of 100 sites. Mean")
+def test_redraw_and_change_the_design(person: Person) -> None:
+    page, measured = person.page, person.measured
+    measured["laboratory"] = person.open(120)
+    person.until_it_says("500 redraws of 20 of 100 sites. Mean")
 
-        person.press("Start")
-        measured["enough redraws"] = person.until_it_says("20,000 redraws of 20 of 100 sites")
-        assert "; unbiased." in page.locator("[role=status]").last.inner_text()
-        person.choose("design", "stratified")
-        person.until_it_says("500 redraws of 20 of 100 sites. Mean")
-        person.press("Start")
-        person.until_it_says("20,000 redraws of 20 of 100 sites")
+    person.press("Start")
+    measured["enough redraws"] = person.until_it_says("20,000 redraws of 20 of 100 sites")
+    assert "; unbiased." in page.locator("[role=status]").last.inner_text()
+    person.choose("design", "stratified")
+    person.until_it_says("500 redraws of 20 of 100 sites. Mean")
+    person.press("Start")
+    person.until_it_says("20,000 redraws of 20 of 100 sites")
 
-        person.choose("design", "stratified-by-state")
-        measured["new design"] = person.until_it_says("500 redraws of 20 of 100 sites. No noise")
-        person.choose("estimator", "lifted, difference")
-        person.choose("design", "without-replacement")
-        person.until_it_says("500 redraws of 20 of 100 sites. Mean")
-    report(measured, capsys)
+    person.choose("design", "stratified-by-state")
+    measured["new design"] = person.until_it_says("500 redraws of 20 of 100 sites. No noise")
+    person.choose("estimator", "lifted, difference")
+    person.choose("design", "without-replacement")
+    person.until_it_says("500 redraws of 20 of 100 sites. Mean")
