@@ -50,6 +50,8 @@ from ._storage import load as load
 from ._storage import load_arrays as load_arrays
 from ._storage import save as save
 from ._storage import save_arrays as save_arrays
+from ._structure import StructureReport as StructureReport
+from ._structure import structure_report as structure_report
 from ._training import Progress as Progress
 from ._training import fit as fit
 from ._training import member as member

@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ._archive import StoredTrajectories
-from ._closure import Closure
+from ._closure import Closure, together
 from ._simulation import Trajectories, check_finite
 from ._types import AnyArray, Key, Keys
 from .designs import TABLE, AbstractDesign, ProportionalToSize, Stratified
-from .systems import AbstractSystem, HostSystem
+from .systems import AbstractHostSystem, AbstractSystem
 
 
 class Snapshots(eqx.Module):
@@ -259,13 +259,13 @@ def _put(a: AnyArray, dtype: Any = None) -> Array:
 
 
 def _forces(system: AbstractSystem, x: Array, sites: Array) -> AnyArray:
-    if isinstance(system, HostSystem):
+    if isinstance(system, AbstractHostSystem):
         pairs = zip(np.asarray(x), np.asarray(sites), strict=True)
         return np.stack([_host_force_at(system, a, s) for a, s in pairs])
     return _force_at(system, x, sites)
 
 
-def _host_force_at(system: HostSystem, x: np.ndarray, sites: np.ndarray) -> np.ndarray:
+def _host_force_at(system: AbstractHostSystem, x: np.ndarray, sites: np.ndarray) -> np.ndarray:
     # A site that was drawn twice is computed, and paid for, once.
     distinct, back = np.unique(sites, return_inverse=True)
     return system.force_at(x, distinct, neighbours=system.neighbours(x))[back]
@@ -273,7 +273,8 @@ def _host_force_at(system: HostSystem, x: np.ndarray, sites: np.ndarray) -> np.n
 
 @eqx.filter_jit
 def _force_at(system: AbstractSystem, x: Array, sites: Array) -> Array:
-    return jax.vmap(lambda x, s: system.force_at(x, s, neighbours=system.neighbours(x)))(x, sites)
+    size = together(len(x), x[0].size)
+    return jax.lax.map(lambda drawn: system.force_at(*drawn), (x, sites), batch_size=size)
 
 
 @eqx.filter_jit

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import diffrax
 import equinox as eqx
@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ._parallel import equal_groups, in_threads, largest_divisor
 from ._types import AnyArray, State
-from .systems import AbstractSystem, HostSystem
+from .systems import AbstractHostSystem, AbstractSystem
 
 # Numbers of the states that are stepped together: all stages of a step stay in a core's cache.
 _CACHED = 1 << 15
@@ -74,7 +74,8 @@ def simulate(
       steps; or an explicit Runge–Kutta solver of diffrax such as `diffrax.Tsit5()`, whose adaptive
       steps keep the relative error of a step below `rtol` and begin with `step`. For systems with
       `flows`, "strang" (Strang 1968, order 2), S = R(t/2) D(t) R(t/2) with the flows R and D, and
-      "strang-4", (4 S(t/2)² − S(t))/3 (order 4).
+      "strang-4", (4 S(t/2)² − S(t))/3 (order 4). For mechanics, where the free channels r have
+      dr/dt = v and the others are v, "velocity-verlet" (order 2), with neighbour lists.
     - `until`: frames count up to the first one for which it is true (`lengths` of the result).
 
     Raises `ValueError` when the step is beyond the stable bound, or when a run left the finite
@@ -86,10 +87,10 @@ def simulate(
             f"method must be one of {sorted(_METHODS)} or an explicit Runge–Kutta solver of "
             f"diffrax such as `diffrax.Tsit5()`, whose forces can be counted, but got {method!r}."
         )
-    if isinstance(system, HostSystem):
+    if isinstance(system, AbstractHostSystem):
         raise ValueError(
-            "A HostSystem is not simulated by macrokit: its force runs outside JAX. Simulate it "
-            "with its own engine and pass the states to `sample`."
+            f"A {type(system).__name__} is not simulated by macrokit: its force runs outside JAX. "
+            "Simulate it with its own engine and pass the states to `sample`."
         )
     starts = jnp.asarray(starts)
     expected = (system.num_sites, system.num_channels)
@@ -158,6 +159,13 @@ def _integrate_all(
     system: AbstractSystem, starts: Array, dt: Array, frames: int, every: int, method: str
 ) -> Array:
     """(trajectories, frames + 1, …), the trajectories spread over threads."""
+    r, v = _mechanics(system)
+    if method == "velocity-verlet" and len(r) != len(v):
+        raise ValueError(
+            f"'velocity-verlet' needs as many positions, which are the free channels, as "
+            f"velocities, but {type(system).__name__} has {len(r)} free channels of "
+            f'{system.num_channels}. Take "rk4".'
+        )
     # Here, where nothing is computed yet, and not before: flows may be dear to set up.
     if _METHODS[method].splits and not eqx.filter_eval_shape(system.flows, dt):
         raise ValueError(
@@ -177,37 +185,48 @@ def _integrate_all(
 def _integrate(
     system: AbstractSystem, starts: Array, dt: Array, frames: int, every: int, method: str
 ) -> Array:
-    step, shape = _METHODS[method].step(system, dt), starts.shape[1:]
+    chosen, shape = _METHODS[method], starts.shape[1:]
+    step = chosen.step(system, dt)
 
-    def advance(field: Array) -> Array:
-        return step(field.reshape(shape)).reshape(system.grid_shape)
+    def advance(_: Array, carry: tuple[Array, Any]) -> tuple[Array, Any]:
+        field, memory = carry
+        x, memory = step(field.reshape(shape), memory)
+        return x.reshape(system.grid_shape), memory
 
-    def frame(field: Array, _: None) -> tuple[Array, Array]:
-        field = jax.lax.fori_loop(0, every, lambda _, field: advance(field), field)
-        return field, field
+    def frame(carry: tuple[Array, Any], _: None) -> tuple[tuple[Array, Any], Array]:
+        carry = jax.lax.fori_loop(0, every, advance, carry)
+        return carry, carry[0]
 
     def run(start: Array) -> Array:
-        _, later = jax.lax.scan(frame, start.reshape(system.grid_shape), None, length=frames)
+        carry = start.reshape(system.grid_shape), chosen.begin(system, start)
+        _, later = jax.lax.scan(frame, carry, None, length=frames)
         return jnp.concatenate([start[None], later.reshape(-1, *shape)])
 
     together = largest_divisor(len(starts), _CACHED // starts[0].size)
-    return jax.lax.map(run, starts, batch_size=together if together > 1 else None)
+    # One by one where there is a memory: together, all would do what one of them needs.
+    alone = together == 1 or chosen.begin is not _nothing
+    return jax.lax.map(run, starts, batch_size=None if alone else together)
 
 
-Step = Callable[[Array], Array]
+# From x, and from what a method remembers of the step before, to both a step later.
+Step = Callable[[Array, Any], tuple[Array, Any]]
+
+
+def _nothing(system: AbstractSystem, x: Array) -> None:
+    """What most methods remember."""
 
 
 def _euler(system: AbstractSystem, dt: Array) -> Step:
-    return lambda x: x + dt * system.force(x)
+    return lambda x, _: (x + dt * system.force(x), None)
 
 
 def _rk4(system: AbstractSystem, dt: Array) -> Step:
-    def step(x: Array) -> Array:
+    def step(x: Array, _: None) -> tuple[Array, None]:
         k1 = system.force(x)
         k2 = system.force(x + dt / 2 * k1)
         k3 = system.force(x + dt / 2 * k2)
         k4 = system.force(x + dt * k3)
-        return x + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+        return x + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4), None
 
     return step
 
@@ -215,33 +234,71 @@ def _rk4(system: AbstractSystem, dt: Array) -> Step:
 def _strang(system: AbstractSystem, dt: Array) -> Step:
     """Half of the first flow, the second one, the other half."""
     half, (_, whole) = system.flows(dt / 2)[0], system.flows(dt)
-    return lambda x: half(whole(half(x)))
+    return lambda x, _: (half(whole(half(x))), None)
 
 
 def _strang_4(system: AbstractSystem, dt: Array) -> Step:
     half, whole = _strang(system, dt / 2), _strang(system, dt)
-    return lambda x: (4 * half(half(x)) - whole(x)) / 3
+
+    def step(x: Array, _: None) -> tuple[Array, None]:
+        return (4 * half(half(x, _)[0], _)[0] - whole(x, _)[0]) / 3, None
+
+    return step
+
+
+def _velocity_verlet(system: AbstractSystem, dt: Array) -> Step:
+    """Remembers the accelerations and the neighbour list."""
+    r, v = _mechanics(system)
+
+    def step(x: Array, memory: tuple[Array, Any]) -> tuple[Array, tuple[Array, Any]]:
+        a, neighbours = memory
+        halfway = x[:, v] + dt / 2 * a
+        x = x.at[:, r].add(dt * halfway)
+        if neighbours is not None:
+            neighbours = jax.lax.cond(
+                system.outdated(neighbours, x), system.neighbours, lambda _: neighbours, x
+            )
+        a = _accelerations(system, x, neighbours)
+        return x.at[:, v].set(halfway + dt / 2 * a), (a, neighbours)
+
+    return step
+
+
+def _acceleration_and_list(system: AbstractSystem, x: Array) -> tuple[Array, Any]:
+    neighbours = system.neighbours(x)
+    return _accelerations(system, x, neighbours), neighbours
+
+
+def _accelerations(system: AbstractSystem, x: Array, neighbours: Any) -> Array:
+    everywhere = jnp.arange(system.num_sites)
+    force = system.force_at(x, everywhere, neighbours=neighbours)
+    return force[:, _mechanics(system)[1]]
+
+
+def _mechanics(system: AbstractSystem) -> tuple[np.ndarray, np.ndarray]:
+    """The channels that are positions, which are the free ones, and those that are velocities."""
+    r = np.array(system.free_channels, int)
+    return r, np.setdiff1d(np.arange(system.num_channels), r)
 
 
 class _Method(NamedTuple):
     """`step`: built once for all steps. - `limit`: the largest |λ| step on the negative real axis.
-    - `forces`: spent in a step; a flow that couples sites counts as one on all of them."""
+    - `forces`: spent in a step; a flow that couples sites counts as one on all of them.
+    - `begin`: what it remembers at the start. - `splits`: made of exact flows."""
 
     step: Callable[[AbstractSystem, Array], Step]
     limit: float
     forces: int
-
-    @property
-    def splits(self) -> bool:
-        """Made of exact flows, which no step is too large for."""
-        return self.limit == math.inf
+    begin: Callable[[AbstractSystem, Array], Any] = _nothing
+    splits: bool = False
 
 
 _METHODS = {
     "euler": _Method(_euler, 2.0, 1),
     "rk4": _Method(_rk4, 2.785, 4),
-    "strang": _Method(_strang, math.inf, 1),
-    "strang-4": _Method(_strang_4, math.inf, 3),
+    "strang": _Method(_strang, math.inf, 1, splits=True),
+    "strang-4": _Method(_strang_4, math.inf, 3, splits=True),
+    "velocity-verlet": _Method(_velocity_verlet, math.inf, 1, _acceleration_and_list),
 }
 
 

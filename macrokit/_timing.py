@@ -11,7 +11,7 @@ import numpy as np
 from ._closure import Closure
 from ._sampling import Snapshots
 from .estimators import Lifted, label
-from .systems import AbstractSystem, HostSystem
+from .systems import AbstractHostSystem, AbstractSystem
 
 
 def measured_seconds(
@@ -20,7 +20,7 @@ def measured_seconds(
     """Measured on the pilot states: of a site's force, of a neighbour list, and of an encoding."""
     x, sites = snapshots.x, snapshots.sites
     count, total = sites.shape
-    if isinstance(system, HostSystem):
+    if isinstance(system, AbstractHostSystem):
         states = np.asarray(x)
         everywhere = np.arange(total)
         neighbours = _timed(lambda: [system.neighbours(a) for a in states]) / count

@@ -135,6 +135,7 @@ def host_system() -> mk.systems.HostSystem:
 SYSTEMS = {
     "predator-prey": lambda: mk.systems.PredatorPrey(nodes=6),
     "allen-cahn": lambda: mk.systems.AllenCahn(4, epsilon=0.5),
+    "lennard-jones": lambda: mk.systems.LennardJones(12, 3.4, cutoff=1.6),
     "host": host_system,
     "ring": Ring,
     "linear": Linear,
@@ -164,6 +165,8 @@ ESTIMATORS = {
 PARTIAL = ("lifted", "direct", "difference")  # estimators that accept forces on some of the sites
 MACROS = {
     "onsagernet": lambda dim, *, key: mk.macro.OnsagerNet(dim, 8, key=key),
+    "shared-onsagernet": lambda dim, *, key: mk.macro.SharedOnsagerNet(dim, 8, key=key),
+    "gfinn": lambda dim, *, key: mk.macro.GFINN(dim, 8, key=key),
     "mlp": lambda dim, *, key: mk.macro.MLP(dim, 8, key=key),
 }
 SCALINGS = {"structured": mk.macro.Structured, "affine": mk.macro.Affine}
@@ -177,9 +180,13 @@ def benchmark() -> mk.experiments.Benchmark:
 
 
 def states(system: mk.systems.AbstractSystem, count: int, *, seed: int = 0) -> Array:
-    """Random states, all positive."""
+    """Random states, all positive; of atoms about places that are as far apart as they like."""
     shape = (count, system.num_sites, system.num_channels)
-    return jnp.asarray(np.random.default_rng(seed).uniform(0.1, 0.9, shape))
+    x = np.random.default_rng(seed).uniform(0.1, 0.9, shape)
+    if isinstance(system, mk.systems.LennardJones):
+        places = np.stack(np.unravel_index(np.arange(system.num_sites), (3, 3, 3)), axis=-1)
+        x[:, :, :3] = 1.13 * places[None] + 0.2 * x[:, :, :3]
+    return jnp.asarray(x)
 
 
 def state(system: mk.systems.AbstractSystem, *, seed: int = 0) -> Array:

@@ -26,10 +26,14 @@ TABLES = {
 }
 
 
+# Has tests of its own, which are skipped where its optional package is missing.
+OPTIONAL = {mk.systems.LammpsLennardJones}
+
+
 def exported(module: ModuleType, base: type) -> set[type]:
-    """The concrete classes of a folder."""
+    """The concrete classes of a folder, but for the optional ones."""
     classes = [c for c in vars(module).values() if inspect.isclass(c) and issubclass(c, base)]
-    return {c for c in classes if not c.__name__.startswith("Abstract")}
+    return {c for c in classes if not c.__name__.startswith("Abstract")} - OPTIONAL
 
 
 def built(name: str) -> dict[str, type]:

@@ -182,7 +182,7 @@ def test_a_contest_has_a_seed(contest: Contest) -> None:
             r"estimator must be one of \['difference', .*'lifted'\], but got 'exakt'",
         ),
         ({"design": "none"}, "design must be one of .* but got 'none'"),
-        ({"model": "rnn"}, r"model must be one of \['mlp', 'onsagernet'\], but got 'rnn'"),
+        ({"model": "rnn"}, r"model must be one of \['gfinn', 'mlp', .*\], but got 'rnn'"),
         ({"scaling": "log"}, r"scaling must be one of \['affine', 'structured'\], but got 'log'"),
     ],
 )

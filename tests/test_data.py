@@ -38,7 +38,7 @@ def test_the_data_are_those_of_the_released_code() -> None:
     assert settings["step"] * settings["every"] == pytest.approx(100 * step)
     assert settings["step"] == pytest.approx(25 * step)
     full = EXPERIMENTS["allen-cahn", "fair", "full"]
-    assert (full.grid, full.trajectories, full.test_trajectories) == (200, 400, 50)
+    assert (full.data, full.trajectories, full.test_trajectories) == ({"grid": 200}, 400, 50)
     assert [len(cell.seeds) for cell in full.cells] == [8, 8, 8, 4, 4]
     for cell in full.cells:
         assert cell.snapshots(40_000) == (1_600 if cell.estimator == "exact" else 40_000)

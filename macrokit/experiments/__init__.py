@@ -5,6 +5,7 @@ and records it; `compare` is the same contest in rounds, for a live plot; `demo`
 """
 
 from ._assets import example_snapshots as example_snapshots
+from ._assets import lennard_jones_start as lennard_jones_start
 from ._assets import make_assets as make_assets
 from ._assets import pretrained as pretrained
 from ._cells import run_cell as run_cell
@@ -18,6 +19,7 @@ from ._contest import predict as predict
 from ._data import Benchmark as Benchmark
 from ._data import allen_cahn as allen_cahn
 from ._data import allen_cahn_settings as allen_cahn_settings
+from ._data import lennard_jones as lennard_jones
 from ._data import predator_prey as predator_prey
 from ._demo import STEPS as STEPS
 from ._demo import demo as demo

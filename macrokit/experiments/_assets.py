@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from .._closure import Closure, Decoder, Encoder, Identity
 from .._sampling import Snapshots, sample, spread
@@ -49,6 +50,13 @@ def example_snapshots(name: str = "predator-prey") -> tuple[Snapshots, Snapshots
     every = np.broadcast_to(np.arange(x.shape[1]), a["full_force"].shape)
     full = Snapshots(x[: len(every)], every, a["full_force"][..., None])
     return full, Snapshots(x, sites, a["force"][..., None])
+
+
+def lennard_jones_start() -> tuple[Float[Array, "800 3"], Float[Array, "800 3"]]:
+    """The paper's start of 800 Lennard-Jones atoms in a box of side 10, which ships: positions r
+    and velocities v of temperature 1, made by LAMMPS (tools/make_lennard_jones_reference.py)."""
+    a = load_arrays(_FOLDER / "lennard-jones-800.npz")
+    return jnp.asarray(a["r"], float), jnp.asarray(a["v"], float)
 
 
 def make_assets(*, seed: int = 2024) -> tuple[Path, Path]:

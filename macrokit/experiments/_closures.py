@@ -36,7 +36,9 @@ class Recipe:
 RECIPES = {
     "principal": Recipe(frozen=True),
     "principal-6": Recipe(learned=6, frozen=True, steps=0),
+    "principal-7": Recipe(learned=7, frozen=True, steps=0),
     "principal-15": Recipe(learned=15, frozen=True, steps=0),
+    "principal-31": Recipe(learned=31, frozen=True, steps=0),
     "linear": Recipe(),
     "linear+lift": Recipe(lift=0.1),
     "nonlinear": Recipe(linear=False, condition=1e-5),

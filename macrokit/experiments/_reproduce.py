@@ -15,12 +15,16 @@ import tqdm
 
 from .._storage import write_whole
 from ._cells import run_cell
-from ._data import Benchmark, allen_cahn, predator_prey
+from ._data import Benchmark, allen_cahn, lennard_jones, predator_prey
 from ._folders import results_folder
 from ._predictions import predictions
 from ._settings import EXPERIMENTS, Cell, Experiment
 
-_BENCHMARKS = {"predator-prey": predator_prey, "allen-cahn": allen_cahn}
+_BENCHMARKS = {
+    "predator-prey": predator_prey,
+    "allen-cahn": allen_cahn,
+    "lennard-jones": lennard_jones,
+}
 _PACKAGES = ("macrokit", "jax", "equinox", "optax", "diffrax", "numpy")
 
 
@@ -138,8 +142,7 @@ def _run_one(benchmark: Benchmark, cell: Cell, checkpoint: Path) -> dict[str, An
 
 def _benchmark(experiment: Experiment) -> Benchmark:
     build = _BENCHMARKS[experiment.system]
-    size = {} if experiment.grid is None else {"grid": experiment.grid}
-    return build(experiment.trajectories, experiment.test_trajectories, **size)
+    return build(experiment.trajectories, experiment.test_trajectories, **experiment.data)
 
 
 def _fingerprint(settings: Any) -> str:

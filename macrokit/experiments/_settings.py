@@ -1,6 +1,8 @@
 """Experiments as data."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from .._sampling import number_drawn
 
@@ -60,13 +62,13 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """Cells on one system's data. - `grid`: nodes along a side, where a system has a choice."""
+    """Cells on one system's data. - `data`: further arguments of what makes them, in `_data.py`."""
 
     system: str
     cells: tuple[Cell, ...]
     trajectories: int
     test_trajectories: int
-    grid: int | None = None
+    data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def _pair(forces: int, steps: int, seeds: int) -> tuple[Cell, Cell]:
@@ -271,7 +273,7 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
         ),
         trajectories=400,
         test_trajectories=50,
-        grid=200,
+        data={"grid": 200},
     ),
     ("allen-cahn", "fair", "small"): Experiment(
         "allen-cahn",
@@ -281,7 +283,7 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
         ),
         trajectories=20,
         test_trajectories=5,
-        grid=32,
+        data={"grid": 32},
     ),
     ("predator-prey", "published", "full"): Experiment(
         "predator-prey",

@@ -8,11 +8,11 @@ from ._statistics import interval, or_infinite, rank_correlation
 def table(runs: list[dict[str, Any]]) -> str:
     """The outcome as text: forces paid for training and for trajectories, errors, seconds.
 
-    Design and closure have columns where there are several, and `predicted`, what the gauge
+    Model, design and closure have columns where there are several, and `predicted`, what the gauge
     expected, where it is known.
     """
     columns = {"loss": [run["loss"] for run in runs]}
-    for setting in ("design", "closure"):
+    for setting in ("model", "design", "closure"):
         values = [run.get(setting, "") for run in runs]
         if len(set(values)) > 1:
             columns[setting] = values

@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .._types import Key, Macro
-from ._abstract import AbstractMacro
+from ._abstract import AbstractMacro, Guarantee, cosine
 
 
 class OnsagerNet(AbstractMacro):
@@ -53,6 +53,13 @@ class OnsagerNet(AbstractMacro):
         lower, antisymmetric = self._factors(z)
         transport = antisymmetric @ gradient
         return -(lower @ (lower.T @ gradient) + transport) - self.alpha * gradient
+
+    def guarantee(self) -> Guarantee:
+        return Guarantee(True, "the potential never grows, dV/dt ≤ 0")
+
+    def violations(self, z: Macro, rate: Macro) -> dict[str, Float[Array, ""]]:
+        """dV/dt/(|∇V||ż|)."""
+        return {"dissipation": cosine(jax.grad(self.potential)(z), rate)}
 
     def _factors(self, z: Macro) -> tuple[Float[Array, "d d"], Float[Array, "d d"]]:
         square = self.matrix_net(z).reshape(self.dim, self.dim)

@@ -1,4 +1,5 @@
 import abc
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -13,7 +14,11 @@ class AbstractScaling(eqx.Module):
 
     Built from four vectors, all estimated from forces that were paid for: the mean and standard
     deviation of z (`centre`, `spread`) and of dz/dt (`mean_rate`, `rate`).
+
+    - `keeps_structure`: whether what a field guarantees along G holds along g too.
     """
+
+    keeps_structure: eqx.AbstractClassVar[bool]
 
     @abc.abstractmethod
     def __call__(self, field: AbstractMacro, z: Macro) -> Macro:
@@ -24,9 +29,11 @@ class Structured(AbstractScaling):
     """g(z) = (σ/τ) ⊙ G((z − μ)/σ), with one time τ for all variables.
 
     A change of coordinates and of the unit of time: V((z − μ)/σ) decays along g whenever V decays
-    along G, so OnsagerNet keeps its guarantee. τ is chosen so that σ⁻¹ dz/dt τ has unit mean
-    square.
+    along G, so OnsagerNet keeps its guarantee; so does GFINN, with E((z − μ)/σ) conserved and
+    S((z − μ)/σ) never falling. τ is chosen so that σ⁻¹ dz/dt τ has unit mean square.
     """
+
+    keeps_structure: ClassVar[bool] = True
 
     centre: Float[Array, " d"]
     spread: Float[Array, " d"]
@@ -48,6 +55,8 @@ class Affine(AbstractScaling):
 
     The shift μ_t and the unequal scales destroy what OnsagerNet and GFINN guarantee for G.
     """
+
+    keeps_structure: ClassVar[bool] = False
 
     centre: Float[Array, " d"]
     spread: Float[Array, " d"]

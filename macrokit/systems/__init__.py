@@ -6,12 +6,16 @@ and which macroscopic observables are of interest (`observable`). A site is the 
 are computed and paid for: one coordinate, one grid node, one atom.
 
 Write your own by subclassing `AbstractSystem`; wrap an engine that lives outside JAX, or a plain
-NumPy function, with `HostSystem`.
+NumPy function, with `HostSystem`, or subclass `AbstractHostSystem` as `LammpsLennardJones` does.
 """
 
 from ._abstract import AbstractSystem as AbstractSystem
 from ._allen_cahn import AllenCahn as AllenCahn
+from ._host import AbstractHostSystem as AbstractHostSystem
 from ._host import HostSystem as HostSystem
+from ._lammps import LammpsLennardJones as LammpsLennardJones
+from ._lennard_jones import LennardJones as LennardJones
+from ._lennard_jones import VerletList as VerletList
 from ._predator_prey import PredatorPrey as PredatorPrey
 
-TABLE = {"predator-prey": PredatorPrey, "allen-cahn": AllenCahn}
+TABLE = {"predator-prey": PredatorPrey, "allen-cahn": AllenCahn, "lennard-jones": LennardJones}

@@ -5,7 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from .._types import AnyArray, DrawnForce, Sites, State
 
@@ -33,7 +33,8 @@ class AbstractSystem(eqx.Module):
         """f(x) on `sites` only, at a cost proportional to their number.
 
         Equal to `force(x)[sites]`, and never computed that way: the promise that partial forces
-        are really partial is kept here. `neighbours` is whatever `neighbours(x)` returned.
+        are really partial is kept here. `neighbours` is a list in hand, made by `neighbours(x)`;
+        without it the force comes from `x` alone.
         """
 
     @abc.abstractmethod
@@ -43,6 +44,13 @@ class AbstractSystem(eqx.Module):
     def neighbours(self, x: Float[AnyArray, "sites channels"]) -> Any:
         """A neighbour list for `force_at`; `None` where the system needs none (any stencil)."""
         return None
+
+    def outdated(self, neighbours: Any, x: State) -> Bool[Array, ""]:
+        """Whether a list from `neighbours` serves this state no more."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has neighbour lists and must implement `outdated(neighbours, "
+            "x)`, so that a simulation knows when to make a new one."
+        )
 
     @property
     def observable_names(self) -> tuple[str, ...]:

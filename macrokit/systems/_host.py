@@ -9,7 +9,16 @@ from .._types import State
 from ._abstract import AbstractSystem
 
 
-class HostSystem(AbstractSystem):
+class AbstractHostSystem(AbstractSystem):
+    """A system whose forces are computed outside JAX, on NumPy arrays.
+
+    `force`, `force_at` and `neighbours` take and return NumPy arrays, and are called outside jit
+    for one state at a time. `observable`, and `free_force` where channels are free, are written in
+    `jax.numpy`: the method needs the gradient of the one and traces the other.
+    """
+
+
+class HostSystem(AbstractHostSystem):
     """A system whose forces come from plain NumPy functions or an engine outside JAX.
 
     - `compute`: `compute(x, sites) -> force on those sites`, NumPy in, NumPy out, with x of shape
