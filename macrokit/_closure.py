@@ -92,17 +92,17 @@ class Closure(eqx.Module):
     def jacobian(self, x: State) -> Jacobian:
         """J = φ′(x) of shape (d, sites, channels), learned rows as k′(h) W."""
         learned = self.encoder.head_jacobian(x) @ self.encoder.weight
-        return jnp.concatenate([self._observable_jacobian(x), learned.reshape(-1, *x.shape)])
+        return jnp.concatenate([self.observable_jacobian(x), learned.reshape(-1, *x.shape)])
 
     def jacobian_at(self, x: State, sites: Sites) -> Float[Array, "d drawn channels"]:
         """The columns of J that belong to `sites`; of the learned rows no others are formed."""
         weight = self.encoder.weight.reshape(-1, *x.shape)[:, sites]
         learned = jnp.einsum("dh,hnc->dnc", self.encoder.head_jacobian(x), weight)
-        return jnp.concatenate([self._observable_jacobian(x)[:, sites], learned])
+        return jnp.concatenate([self.observable_jacobian(x)[:, sites], learned])
 
     def gram(self, x: State) -> Float[Array, "d d"]:
         """M = J Jᵀ from W Wᵀ, W ∇z* and ∇z*·∇z*; the learned rows of J are never formed."""
-        gradients = self._observable_jacobian(x)
+        gradients = self.observable_jacobian(x)
         gradients = gradients.reshape(len(gradients), -1)
         head, weight = self.encoder.head_jacobian(x), self.encoder.weight
         cross = (head @ (weight @ gradients.T)).T
@@ -146,7 +146,8 @@ class Closure(eqx.Module):
         eigenvalues = jnp.linalg.eigvalsh(gram)
         return eigenvalues[-1] / eigenvalues[0]
 
-    def _observable_jacobian(self, x: State) -> Jacobian:
+    def observable_jacobian(self, x: State) -> Jacobian:
+        """∇z*, the rows of J that belong to the observables."""
         return jax.jacrev(self.observable)(x)
 
 

@@ -254,10 +254,7 @@ def _velocity_verlet(system: AbstractSystem, dt: Array) -> Step:
         a, neighbours = memory
         halfway = x[:, v] + dt / 2 * a
         x = x.at[:, r].add(dt * halfway)
-        if neighbours is not None:
-            neighbours = jax.lax.cond(
-                system.outdated(neighbours, x), system.neighbours, lambda _: neighbours, x
-            )
+        neighbours = system.renewed(neighbours, x)
         a = _accelerations(system, x, neighbours)
         return x.at[:, v].set(halfway + dt / 2 * a), (a, neighbours)
 

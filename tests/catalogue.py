@@ -168,6 +168,7 @@ MACROS = {
     "shared-onsagernet": lambda dim, *, key: mk.macro.SharedOnsagerNet(dim, 8, key=key),
     "gfinn": lambda dim, *, key: mk.macro.GFINN(dim, 8, key=key),
     "mlp": lambda dim, *, key: mk.macro.MLP(dim, 8, key=key),
+    "driven": lambda dim, *, key: mk.macro.Driven(dim, 2, 8, field=mk.macro.OnsagerNet, key=key),
 }
 SCALINGS = {"structured": mk.macro.Structured, "affine": mk.macro.Affine}
 CLOSURES = ("linear", "nonlinear")

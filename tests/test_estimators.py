@@ -32,7 +32,8 @@ METRIC = jnp.asarray([1.0, 4.0, 0.5, 2.0])
 
 def rows(system, phi: mk.Closure, x, sites, weights, metric=METRIC) -> mk.estimators.Rows:
     """What is known where only `sites` are computed, in the metric."""
-    free, known = system.free_channels, system.free_force(x)
+    channels, known = system.free_channels, system.free_force(x)
+    free = mk.estimators.FreeRows(phi, x.shape, channels) if channels else None
     bought = (x, sites, weights, system.force_at(x, sites))
     return mk.estimators.known_rows(phi, *bought, metric=metric, free=free, known=known)
 

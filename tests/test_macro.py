@@ -1,5 +1,7 @@
 """Macroscopic models: what each guarantees, for random parameters, and which scaling keeps it."""
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,7 +9,16 @@ import numpy as np
 import pytest
 from catalogue import MACROS, SCALINGS, random_weights
 
-from macrokit.macro import GFINN, TABLE, Affine, OnsagerNet, SharedOnsagerNet, Structured
+from macrokit.macro import (
+    GFINN,
+    TABLE,
+    Affine,
+    Driven,
+    OnsagerNet,
+    SharedOnsagerNet,
+    Structured,
+    build,
+)
 
 POINTS = np.random.default_rng(0).normal(size=(50, 3))
 SEEDS = range(4)
@@ -310,3 +321,35 @@ def test_one_variable_cannot_move(dim: int, rank: int) -> None:
     text = rf"a rank of at least 1, but got dim={dim} and rank={rank}\. Use an OnsagerNet"
     with pytest.raises(ValueError, match=text):
         GFINN(dim, rank=rank, key=jax.random.key(0))
+
+
+# --- Driven --------------------------------------------------------------------------------------
+
+
+def driven(dim: int, leading: int, seed: int = 0):
+    build = partial(Driven, dim, leading, 8, field=OnsagerNet, key=jax.random.key(0))
+    return random_weights(build, seed=seed)
+
+
+def test_leading_variables_evolve_by_themselves(double) -> None:
+    field, z = driven(5, 2), jnp.asarray(np.random.default_rng(0).normal(size=5))
+    jacobian = jax.jacobian(field)(z)
+    np.testing.assert_array_equal(jacobian[:, 2:], 0)
+    assert np.abs(np.asarray(jacobian[:, :2])).min() > 1e-4
+    np.testing.assert_array_equal(field(z)[:2], field.field(z[:2]))
+
+
+def test_driven_variables_take_no_guarantee_away(double) -> None:
+    field, z = driven(5, 2), jnp.asarray(np.random.default_rng(0).normal(size=5))
+    holds, sentence = field.guarantee()
+    assert holds
+    assert sentence.endswith("(of the 2 leading variables)")
+    assert field.violations(z, field(z))["dissipation"] <= 0
+    assert not build("mlp", 5, 8, leading=2, key=jax.random.key(0)).guarantee().holds
+
+
+@pytest.mark.parametrize("leading", [0, 5, 6])
+def test_some_variables_lead_and_some_are_driven(leading: int) -> None:
+    message = f"Of 5 variables 1 to 4 can lead, but got leading={leading}. Where all of them do"
+    with pytest.raises(ValueError, match=message):
+        build("mlp", 5, 8, leading=leading, key=jax.random.key(0))

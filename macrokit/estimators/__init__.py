@@ -19,6 +19,7 @@ from ._abstract import joined as joined
 from ._difference import Difference as Difference
 from ._direct import Direct as Direct
 from ._exact import Exact as Exact
+from ._label import FreeRows as FreeRows
 from ._label import known_rows as known_rows
 from ._label import label as label
 from ._lifted import Lifted as Lifted

@@ -46,6 +46,43 @@ def label(
     return Labels(z, S, b, c, jnp.asarray(len(snapshots), jnp.int32))
 
 
+class FreeRows(eqx.Module):
+    """The rows of the free channels of all sites as a few rows that tell the same.
+
+    Their columns of J are k′(h) W of the learned variables and ∇z*. With an orthonormal basis Q of
+    the columns of Wᵀ, made once, and one of what ∇z* has beyond it, all products of these columns
+    with each other and with the force are those of their components, some d numbers for each
+    instead of one for every site. One more row holds what the force has beyond both, which counts
+    in the constant c only.
+
+    - `channels`: the free ones. - `basis`: Q. - `factor`: R of Wᵀ = Q R.
+    """
+
+    basis: Float[Array, "numbers rank"]
+    factor: Float[Array, "rank hidden"]
+    channels: tuple[int, ...]
+
+    def __init__(self, closure: Closure, shape: tuple[int, ...], channels: tuple[int, ...]):
+        weight = closure.encoder.weight.reshape(-1, *shape)[:, :, channels]
+        self.basis, self.factor = jnp.linalg.qr(weight.reshape(len(weight), -1).T)
+        self.channels = channels
+
+    def __call__(
+        self, closure: Closure, x: State, force: Float[Array, "sites free"]
+    ) -> tuple[Float[Array, "d rows"], Float[Array, " rows"]]:
+        """Columns of J, and the force, of the few rows."""
+        Q, f = self.basis, force.reshape(-1)
+        gradients = closure.observable_jacobian(x)[:, :, self.channels]
+        gradients = gradients.reshape(len(gradients), -1)
+        inside = gradients @ Q
+        beyond, rest = jnp.linalg.qr((gradients - inside @ Q.T).T)
+        learned = closure.encoder.head_jacobian(x) @ self.factor.T
+        columns = jnp.block([[inside, rest.T], [learned, jnp.zeros((len(learned), len(rest)))]])
+        known = jnp.concatenate([f @ Q, f @ beyond])
+        lost = jnp.sqrt(jnp.maximum(f @ f - known @ known, 0))
+        return jnp.pad(columns, [(0, 0), (0, 1)]), jnp.append(known, lost)
+
+
 def known_rows(
     closure: Closure,
     x: State,
@@ -54,18 +91,20 @@ def known_rows(
     force: DrawnForce,
     *,
     metric: Macro,
-    free: tuple[int, ...] = (),
+    free: FreeRows | None = None,
     known: Float[Array, "sites free"] | None = None,
 ) -> Rows:
     """The rows of one snapshot: every site of the free channels, the drawn sites of the others."""
-    paid = tuple(channel for channel in range(x.shape[1]) if channel not in free)
+    channels = () if free is None else free.channels
+    paid = tuple(channel for channel in range(x.shape[1]) if channel not in channels)
     columns = [closure.jacobian_at(x, sites)[:, :, paid].reshape(len(metric), -1)]
     forces = [force[:, paid].reshape(-1)]
     weighed = [jnp.repeat(weights, len(paid))]
-    if free:
-        columns.append(closure.jacobian(x)[:, :, free].reshape(len(metric), -1))
-        forces.append(known.reshape(-1))
-        weighed.append(jnp.ones(known.size, x.dtype))
+    if free is not None:
+        few, f = free(closure, x, known)
+        columns.append(few)
+        forces.append(f)
+        weighed.append(jnp.ones(len(f), x.dtype))
     return Rows(
         jnp.concatenate(columns, axis=1),
         jnp.concatenate(forces),
@@ -79,9 +118,10 @@ def known_rows(
 def _label(
     estimator: AbstractEstimator, closure: Closure, snapshots: Snapshots, metric: Array
 ) -> tuple:
+    free = FreeRows(closure, snapshots.x.shape[1:], snapshots.free) if snapshots.free else None
+
     def one(snapshot: tuple[Array, ...]) -> tuple[Array, ...]:
         *drawn, known = snapshot
-        free = snapshots.free
         return estimator(known_rows(closure, *drawn, metric=metric, free=free, known=known))
 
     arrays = (snapshots.x, snapshots.sites, snapshots.weights, snapshots.force, snapshots.known)

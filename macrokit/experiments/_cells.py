@@ -156,13 +156,15 @@ def _weighed(labels: Labels, cell: Cell) -> Labels:
 
 def new_models(cell: Cell, labels: Sequence[Labels], seeds: list[int]) -> tuple[eqx.Module, Keys]:
     """An untrained ensemble, one network and one batch key per seed."""
-    field = macro.TABLE[cell.model]
     scaling = macro.SCALINGS[cell.scaling]
     dim = labels[0].z.shape[-1]
-    models = [
-        macro_model(field(dim, cell.width, key=_seed_key(seed, 1)), data, scaling)
-        for seed, data in zip(seeds, labels, strict=True)
-    ]
+
+    def field(seed: int) -> macro.AbstractMacro:
+        key = _seed_key(seed, 1)
+        return macro.build(cell.model, dim, cell.width, leading=cell.leading, key=key)
+
+    pairs = zip(seeds, labels, strict=True)
+    models = [macro_model(field(seed), data, scaling) for seed, data in pairs]
     return stack(models), jax.numpy.stack([_seed_key(seed, 2) for seed in seeds])
 
 
@@ -192,6 +194,7 @@ def summary(
         "optimiser": cell.optimiser,
         "batch": cell.batch,
         "width": cell.width,
+        "leading": cell.leading,
         "noise": cell.noise,
         "restoring": cell.restoring,
         "metric": cell.metric,

@@ -21,9 +21,9 @@ from .._memory import trim_memory
 from .._optimiser import Cosine, TrainingState, start
 from .._rollout import MacroModel, standardisation
 from .._training import Direction, iterate, stack
-from .._types import Keys
+from .._types import Key, Keys
 from ..estimators import Labels
-from ._contest import Contest, Judge, Score, buy, hold, member_key
+from ._contest import Contest, Judge, Learner, Score, buy, hold, member_key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +72,7 @@ def open_comparison(contest: Contest) -> Comparison:
             jnp.stack([member_key(contest, m, purpose) for m in range(contest.members)])
             for purpose in (1, 2)
         ]
-        fields = _new_fields(learner.model, bought[0].z.shape[-1], learner.width, keys[0])
+        fields = _new_fields(learner, bought[0].z.shape[-1], keys[0])
         scaling = macro.SCALINGS[learner.scaling]
         statistics = [standardisation(own) for own in bought]
         models = MacroModel(fields, stack([scaling(*numbers) for numbers in statistics]))
@@ -84,20 +84,27 @@ def open_comparison(contest: Contest) -> Comparison:
     return Comparison(tuple(states), tuple(labels), tuple(forces), 0, (), nothing)
 
 
-def _new_fields(name: str, dim: int, width: int, keys: Keys) -> macro.AbstractMacro:
-    drawn = _draw_fields(name, dim, width, keys)
-    shapes = eqx.filter_eval_shape(
-        lambda key: macro.TABLE[name](dim, width, key=key), jax.random.key(0)
-    )
+def _new_fields(learner: Learner, dim: int, keys: Keys) -> macro.AbstractMacro:
+    settings = learner.model, dim, learner.width, learner.leading
+    drawn = _draw_fields(*settings, keys)
+    shapes = eqx.filter_eval_shape(lambda key: _new_field(*settings, key), jax.random.key(0))
     return eqx.combine(drawn, eqx.filter(shapes, _is_shape, inverse=True))
+
+
+def _new_field(
+    name: str, dim: int, width: int, leading: int | None, key: Key
+) -> macro.AbstractMacro:
+    return macro.build(name, dim, width, leading=leading, key=key)
 
 
 # Run once on a few thousand numbers: what counts is how long it compiles.
 @functools.partial(
-    jax.jit, static_argnums=(0, 1, 2), compiler_options={"xla_backend_optimization_level": 0}
+    jax.jit, static_argnums=(0, 1, 2, 3), compiler_options={"xla_backend_optimization_level": 0}
 )
-def _draw_fields(name: str, dim: int, width: int, keys: Keys) -> macro.AbstractMacro:
-    fields = eqx.filter_vmap(lambda key: macro.TABLE[name](dim, width, key=key))(keys)
+def _draw_fields(
+    name: str, dim: int, width: int, leading: int | None, keys: Keys
+) -> macro.AbstractMacro:
+    fields = eqx.filter_vmap(lambda key: _new_field(name, dim, width, leading, key))(keys)
     return eqx.filter(fields, eqx.is_array)
 
 

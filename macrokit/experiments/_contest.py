@@ -24,7 +24,9 @@ from ..systems import AbstractSystem
 class Learner:
     """One competitor. - `name`: for plots. - `estimator`, `design`, `model`, `scaling`: names of
     the catalogues. - `fraction`: share of the sites it buys in each snapshot. - `width`: of the
-    network. Estimator and design are the best ones of `predator-prey-estimators`; "lifted" and
+    network. - `leading`: how many variables drive the others, if not all.
+
+    Estimator and design are the best ones of `predator-prey-estimators`; "lifted" and
     "without-replacement" are next to the paper's.
     """
 
@@ -35,6 +37,7 @@ class Learner:
     model: str = "onsagernet"
     scaling: str = "structured"
     width: int = 32
+    leading: int | None = None
 
     def __post_init__(self) -> None:
         for what, name, table in (

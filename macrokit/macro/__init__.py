@@ -3,11 +3,14 @@
 Each model here is a field G on standardised variables; a scaling turns it into g in the units of
 z. `Structured` keeps what a field guarantees: of OnsagerNet, and of SharedOnsagerNet without a
 forcing, that V never grows; of GFINN, that E is conserved and S never falls. `Affine` is the
-released code's scaling and keeps none of it; an MLP has nothing to keep.
+released code's scaling and keeps none of it; an MLP has nothing to keep. `Driven` makes a field of
+few variables one of many that follow them.
 """
 
+from .._types import Key
 from ._abstract import AbstractMacro as AbstractMacro
 from ._abstract import Guarantee as Guarantee
+from ._driven import Driven as Driven
 from ._gfinn import GFINN as GFINN
 from ._mlp import MLP as MLP
 from ._onsager_net import OnsagerNet as OnsagerNet
@@ -23,3 +26,12 @@ TABLE = {
     "mlp": MLP,
 }
 SCALINGS = {"structured": Structured, "affine": Affine}
+
+
+def build(
+    name: str, dim: int, width: int, *, leading: int | None = None, key: Key
+) -> AbstractMacro:
+    """A field of the table by name; with `leading`, `Driven` by a field of so many variables."""
+    if leading is None:
+        return TABLE[name](dim, width, key=key)
+    return Driven(dim, leading, width, field=TABLE[name], key=key)

@@ -5,7 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from .._types import AnyArray, DrawnForce, Sites, State
 
@@ -45,12 +45,9 @@ class AbstractSystem(eqx.Module):
         """A neighbour list for `force_at`; `None` where the system needs none (any stencil)."""
         return None
 
-    def outdated(self, neighbours: Any, x: State) -> Bool[Array, ""]:
-        """Whether a list from `neighbours` serves this state no more."""
-        raise NotImplementedError(
-            f"{type(self).__name__} has neighbour lists and must implement `outdated(neighbours, "
-            "x)`, so that a simulation knows when to make a new one."
-        )
+    def renewed(self, neighbours: Any, x: State) -> Any:
+        """The list, or a new one of the same shapes where it serves state `x` no more."""
+        return neighbours
 
     @property
     def observable_names(self) -> tuple[str, ...]:

@@ -98,14 +98,19 @@ class LennardJones(AbstractSystem):
         """Positions r from which a simulation can begin: drawn evenly in the box, then moved along
         the force for so many `steps`, by at most 0.1 a step."""
         drawn = jax.random.uniform(key, (self.atoms, 3), maxval=self.box)
-        still = jnp.zeros_like(drawn)
+        x = jnp.concatenate([drawn, jnp.zeros_like(drawn)], axis=1)
 
-        def move(_: Array, r: Array) -> Array:
-            force = self.force(jnp.concatenate([r, still], axis=1))[:, 3:]
+        def move(_: Array, carry: tuple[Array, VerletList | None]) -> tuple:
+            x, neighbours = carry
+            neighbours = self.renewed(neighbours, x)
+            force = self.force_at(x, jnp.arange(self.atoms), neighbours=neighbours)[:, 3:]
             size = jnp.sqrt((force**2).sum(axis=1, keepdims=True))
-            return r + force * jnp.minimum(2e-3, 0.1 / jnp.maximum(size, 1e-6))
+            away = force * jnp.minimum(2e-3, 0.1 / jnp.maximum(size, 1e-6))
+            return x.at[:, :3].add(away), neighbours
 
-        return jax.lax.fori_loop(0, steps, move, drawn)
+        listed = self.neighbours(x) if self.atoms > _ROWS else None
+        x, _ = jax.lax.fori_loop(0, steps, move, (x, listed))
+        return x[:, :3]
 
     def velocities(self, *, key: Key) -> Vectors:
         """Gaussian velocities v without momentum, of temperature 1 exactly."""
@@ -269,6 +274,12 @@ class LennardJones(AbstractSystem):
         """Whether an atom has moved so far that the list may miss a pair."""
         moved = ((x[:, :3] - neighbours.origin) ** 2).sum(axis=1)
         return moved.max() > (self.skin / 2) ** 2
+
+    def renewed(self, neighbours: VerletList | None, x: State) -> VerletList | None:
+        if neighbours is None:
+            return None
+        outdated = self.outdated(neighbours, x)
+        return jax.lax.cond(outdated, self.neighbours, lambda _: neighbours, x)
 
     @property
     def _cells(self) -> int:
