@@ -262,7 +262,7 @@ def _forces(system: AbstractSystem, x: Array, sites: Array) -> AnyArray:
     if isinstance(system, AbstractHostSystem):
         pairs = zip(np.asarray(x), np.asarray(sites), strict=True)
         return np.stack([_host_force_at(system, a, s) for a, s in pairs])
-    return _force_at(system, x, sites)
+    return forces_at(system, x, sites)
 
 
 def _host_force_at(system: AbstractHostSystem, x: np.ndarray, sites: np.ndarray) -> np.ndarray:
@@ -272,7 +272,9 @@ def _host_force_at(system: AbstractHostSystem, x: np.ndarray, sites: np.ndarray)
 
 
 @eqx.filter_jit
-def _force_at(system: AbstractSystem, x: Array, sites: Array) -> Array:
+def forces_at(system: AbstractSystem, x: Array, sites: Array) -> Array:
+    """The force on the chosen sites of each state; in blocks, so that no (snapshots, drawn, sites)
+    array of distances ever exists."""
     size = together(len(x), x[0].size)
     return jax.lax.map(lambda drawn: system.force_at(*drawn), (x, sites), batch_size=size)
 

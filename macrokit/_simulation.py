@@ -121,7 +121,7 @@ def simulate(
         x, evaluations = _solve(system, starts, dt, frames, every, method, jnp.asarray(rtol))
     else:
         x = _integrate_all(system, starts, dt, frames, every, method)
-        evaluations = len(starts) * steps * _METHODS[method].forces
+        evaluations = len(starts) * _METHODS[method].evaluations(steps)
     finite = np.isfinite(np.asarray(x)).all(axis=(2, 3))
     if not finite.all():
         run, frame = np.argwhere(~finite)[0]
@@ -288,6 +288,10 @@ class _Method(NamedTuple):
     forces: int
     begin: Callable[[AbstractSystem, Array], Any] = _nothing
     splits: bool = False
+
+    def evaluations(self, steps: int) -> int:
+        """Of the force on all sites, in one run; what is remembered at the start is one."""
+        return steps * self.forces + (self.begin is not _nothing)
 
 
 _METHODS = {

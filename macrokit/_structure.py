@@ -30,8 +30,9 @@ class StructureReport:
     - `shares`: of the states at which a violation is more than rounding.
     - `diverged`: share of the roll-outs that went beyond 100 spreads, or on which the solver gave
       up, within 1 and within 10 training horizons.
-    - `trust`: median time at which a roll-out leaves the box that the states span, widened by half
-      its width on either side; infinite if not within 10 training horizons.
+    - `trust`: median time at which a roll-out leaves the box that the states span in the leading
+      variables, widened by half its width on either side; infinite if not within 10 training
+      horizons.
     - `horizon`: the time of one training horizon. - `members`: networks looked at.
     - `states`, `runs`: states and roll-outs of each.
     """
@@ -174,13 +175,16 @@ def _departures(
     model: MacroModel, z: Array, starts: Array, times: Array
 ) -> tuple[Bool[Array, "runs horizons"], Float[Array, " runs"]]:
     """Whether each roll-out diverged in each horizon, and the time at which it left the box."""
-    low, high = z.min(axis=0), z.max(axis=0)
+    # What is driven leads nowhere.
+    leading = slice(model.field.leading)
+    low, high = z[:, leading].min(axis=0), z[:, leading].max(axis=0)
     low, high = 1.5 * low - 0.5 * high, 1.5 * high - 0.5 * low
 
     # A roll-out has a limited number of steps: one for each horizon, from where the last one ended.
     def horizon(start: Macro, _: None) -> tuple[Macro, tuple[Array, Array]]:
         run = rollout(model, start, times)
-        outside = ((run.z < low[None]) | (run.z > high[None])).any(axis=1) | ~run.valid
+        inside = (low[None] <= run.z[:, leading]) & (run.z[:, leading] <= high[None])
+        outside = ~inside.all(axis=1) | ~run.valid
         left = jnp.where(outside.any(), times[jnp.argmax(outside)] - times[0], jnp.inf)
         return run.z[-1], (run.diverged, left)
 

@@ -6,18 +6,26 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Int
 
 from ._closure import Closure
-from ._sampling import Snapshots
-from .estimators import Lifted, label
+from ._sampling import Snapshots, forces_at
+from ._types import AnyArray
+from .estimators import Difference, Lifted, label
 from .systems import AbstractHostSystem, AbstractSystem
+
+# Of large systems fewer states are timed.
+_NUMBERS = 1 << 21
 
 
 def measured_seconds(
     system: AbstractSystem, closure: Closure, snapshots: Snapshots, number: int
 ) -> dict[str, float]:
-    """Measured on the pilot states: of a site's force, of a neighbour list, and of an encoding."""
+    """Measured on the pilot states: of a site's force, of a neighbour list where an engine outside
+    JAX has one, and of an encoding."""
+    snapshots = snapshots[: max(1, _NUMBERS // snapshots.x[0].size)]
     x, sites = snapshots.x, snapshots.sites
     count, total = sites.shape
     if isinstance(system, AbstractHostSystem):
@@ -32,15 +40,38 @@ def measured_seconds(
             ]
         ) / (count * total)
     else:
-        listed = eqx.filter_jit(jax.vmap(lambda x: system.neighbours(x)))
-        lists = listed(x)
-        neighbours = 0.0 if lists is None else _timed(lambda: listed(x)) / count
-        at = eqx.filter_jit(jax.vmap(lambda x, s, n: system.force_at(x, s, neighbours=n)))
-        whole, few = (_timed(lambda s=s: at(x, s, lists)) for s in (sites, sites[:, :1]))
+        # As `sample` computes them: from bare positions, or from a list that is made for them.
+        neighbours = 0.0
+        whole, few = (_timed(lambda s=s: forces_at(system, x, s)) for s in (sites, sites[:, :1]))
         force = max(whole - few, 0.1 * whole) / (count * (total - 1))
     part = _with_sites(snapshots, number)
     encoding = _timed(lambda: label(Lifted(), closure, part, spread=1.0).b) / count
     return {"force": force, "neighbours": neighbours, "encoding": encoding}
+
+
+def snapshot_seconds(
+    system: AbstractSystem,
+    closure: Closure,
+    x: Float[AnyArray, "sites channels"],
+    sites: Int[AnyArray, " drawn"],
+) -> dict[str, float]:
+    """What one snapshot costs here, part by part, in seconds: the "force" on the chosen sites from
+    `x` alone; a neighbour "list", and the "force, list in hand", of systems that have lists; and
+    the "encoding", with J, M and the label."""
+    x, sites = jnp.asarray(x), jnp.asarray(sites)
+    at = eqx.filter_jit(lambda x, s, n: system.force_at(x, s, neighbours=n))
+    listed = eqx.filter_jit(lambda x: system.neighbours(x))
+    neighbours = listed(x)
+    force = at(x, sites, None)
+    taken = {"force": _timed(lambda: at(x, sites, None))}
+    if neighbours is not None:
+        taken["list"] = _timed(lambda: listed(x))
+        taken["force, list in hand"] = _timed(lambda: at(x, sites, neighbours))
+    free = system.free_channels
+    known = system.free_force(x)[None] if free else None
+    one = Snapshots(x[None], sites[None], force[None], free=free, known=known)
+    taken["encoding"] = _timed(lambda: label(Difference(), closure, one, spread=1.0).b)
+    return taken
 
 
 def _with_sites(snapshots: Snapshots, number: int) -> Snapshots:

@@ -79,3 +79,55 @@ def test_from_disk_as_from_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert 0 < run["lift_defect"] < 1
     again = json.loads(json.dumps(run))
     assert (again["noise"], again["restoring"]) == (0.02, 100)
+
+
+# --- Lennard-Jones -------------------------------------------------------------------------------
+
+
+def velocities(x: np.ndarray) -> np.ndarray:
+    """Of the starts, of length one."""
+    v = np.asarray(x)[:, 0, :, 3:].reshape(len(x), -1)
+    return v / np.linalg.norm(v, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("start", "atoms", "family"),
+    [("paper", 800, True), ("family", 200, True), ("fresh", 200, False)],
+)
+def test_atoms_have_one_start_or_many(start: str, atoms: int, family: bool) -> None:
+    data = mk.experiments.lennard_jones(3, 1, atoms=atoms, start=start, closure="principal-7")
+    assert data.system.density == pytest.approx(0.8)
+    assert data.training.x.shape == (3, 251, atoms, 6)
+    assert data.training.forces == 3 * 251 * atoms
+    temperatures = [float(data.system.observable(x)[0]) for x in data.training.x[:, 0]]
+    assert all(0.5 < T < 1.5 for T in temperatures)
+    assert np.ptp(temperatures) > 0.05
+    v = velocities(data.training.x)
+    np.testing.assert_allclose(v @ v.T > 0.999, np.ones((3, 3)) if family else np.eye(3))
+    same = np.ptp(np.asarray(data.training.x[:, 0, :, :3]), axis=0).max() == 0
+    assert same == family
+    # Nothing in common between training and test runs but the family.
+    assert not set(temperatures) & {float(data.system.observable(data.test.x[0, 0])[0])}
+
+
+def test_the_papers_start_heats_up() -> None:
+    """From T = 1.0 to 1.35, in 250 steps."""
+    system = mk.systems.LennardJones()
+    r, v = mk.experiments.lennard_jones_start()
+    start = system.start(r, v, 1.0)[None]
+    run = mk.simulate(system, start, duration=0.25, step=1e-3, every=250, method="velocity-verlet")
+    first, last = (float(system.observable(x)[0]) for x in run.x[0])
+    assert first == pytest.approx(1, rel=1e-5)
+    assert last == pytest.approx(1.3532, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"atoms": 200}, r'one of 800 atoms, but got 200\. Take `start="family"`'),
+        ({"start": "gas"}, 'start must be "paper", "family" or "fresh", but got \'gas\''),
+    ],
+)
+def test_starts_that_there_are_not(settings: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        mk.experiments.lennard_jones(2, 1, **settings)

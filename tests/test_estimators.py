@@ -110,6 +110,19 @@ def test_difference_in_the_metric_of_the_lift_is_lifted(double) -> None:
     assert np.linalg.eigvals(np.asarray(K)).real.min() > -1e-9  # following K g − h is stable
 
 
+@pytest.mark.parametrize("kind", CLOSURES)
+def test_a_few_rows_say_what_all_free_rows_say(kind: str, double) -> None:
+    """The products of the columns of J with each other and with the force, and |f|²."""
+    phi, x = closure(RING, kind, seed=3), state(RING, seed=3)
+    known = RING.free_force(x)
+    columns, f = mk.estimators.FreeRows(phi, x.shape, (0,))(phi, x, known)
+    every = phi.jacobian(x)[:, :, (0,)].reshape(4, -1)
+    assert columns.shape[1] == len(f) < 12
+    np.testing.assert_allclose(columns @ columns.T, every @ every.T, atol=1e-12)
+    np.testing.assert_allclose(columns @ f, every @ known.reshape(-1), atol=1e-12)
+    np.testing.assert_allclose(f @ f, (known**2).sum(), rtol=1e-12)
+
+
 def test_free_channels_enter_on_every_site() -> None:
     phi, x = closure(RING), states(RING, 5)
     assert mk.sample(RING, x, fraction=0.5, key=KEY).free == (0,)

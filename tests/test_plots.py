@@ -230,3 +230,16 @@ def test_running_z_is_the_mean_over_its_error() -> None:
     assert (counts[0], counts[-1]) == (10, 2_000)
     expected = (DRAWS.mean() - 0.1) / (DRAWS.std() / np.sqrt(2_000))
     assert z[-1] == pytest.approx(expected)
+
+
+def test_atoms_are_in_the_box_and_the_drawn_ones_apart() -> None:
+    r = RNG.uniform(-10, 20, size=(30, 3))
+    drawn = np.array([4, 17])
+    figure = plots.atoms_figure(r, 10.0, drawn)
+    others, bought = figure.data
+    assert bought.name == "2 atoms whose force is bought"
+    assert (len(others.x), others.marker.color != bought.marker.color) == (28, True)
+    np.testing.assert_allclose(
+        np.stack([bought.x, bought.y, bought.z], 1), r[drawn] % 10, atol=0.01
+    )
+    assert figure.layout.scene.aspectmode == "cube"

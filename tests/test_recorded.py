@@ -207,3 +207,43 @@ LEARNERS = {
     "difference": "one node in 25, difference",
     "lifted": "one node in 25, lifted (L_{x,1/25})",
 }
+
+
+# --- Lennard-Jones, 800 atoms ---------------------------------------------------------------------
+
+ATOMS = "lennard-jones-full"
+MODELS = {"onsagernet": "OnsagerNet", "mlp": "MLP", "gfinn": "GFINN"}
+
+
+def by_model() -> dict[str, dict[str, dict]]:
+    """Model → estimator → run."""
+    models: dict[str, dict[str, dict]] = {}
+    for run in runs(ATOMS):
+        models.setdefault(run["model"], {})[run["estimator"]] = run
+    return models
+
+
+def test_lennard_jones_is_the_papers_budget() -> None:
+    assert by_model().keys() == MODELS.keys()
+    for recorded in by_model().values():
+        assert recorded.keys() == {"exact", "difference", "lifted"}
+        for run in recorded.values():
+            assert (run["forces_training"], run["steps"], run["diverged"]) == (10**6, 20_000, 0)
+            assert run["seeds"] == list(range(10))
+            assert run["fraction"] == (1.0 if run["estimator"] == "exact" else 50 / 800)
+
+
+def test_lennard_jones_is_better_than_published() -> None:
+    for model, recorded in by_model().items():
+        ((published, _),) = PUBLISHED[f"lennard-jones-{model}"]["L_{x,1/16}"].values()
+        assert recorded["difference"]["error_mean"] <= published
+    assert min(recorded["difference"]["error_mean"] for recorded in by_model().values()) <= 6e-4
+
+
+def test_readme_quotes_lennard_jones() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for model, recorded in by_model().items():
+        ((published, spread),) = PUBLISHED[f"lennard-jones-{model}"]["L_{x,1/16}"].values()
+        cells = [f"{published:.2e} ± {spread:.1e}".replace("e-0", "e-")]
+        cells += [entry(recorded[name]) for name in ("lifted", "difference", "exact")]
+        assert f"| {MODELS[model]} | {' | '.join(cells)} |" in readme

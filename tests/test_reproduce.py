@@ -131,6 +131,29 @@ def test_another_experiment_does_not_resume_this_one(
     assert machine.ran == [(0, False), (2, False), (4, False)]
 
 
+def test_an_experiment_of_several_sizes(
+    folder: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Data are made once a size, and what a snapshot costs is recorded."""
+    cells = tuple(dataclasses.replace(c, atoms=n) for n in (200, 400) for c in CELLS)
+    sizes = Experiment("atoms", cells, 8, 4, data={"start": "family"})
+    monkeypatch.setitem(EXPERIMENTS, ("tiny", "fair", "small"), sizes)
+    made = []
+
+    def build(*counts: int, **data) -> mk.experiments.Benchmark:
+        made.append((*counts, data))
+        return benchmark()
+
+    monkeypatch.setitem(_reproduce._BENCHMARKS, "atoms", build)
+    monkeypatch.setattr(_reproduce, "costs", lambda _, cells: [{"force": c.atoms} for c in cells])
+    kill(machine, 4)
+    record = json.loads(reproduce("tiny").read_text())
+    first, second = ((8, 4, {"start": "family", "atoms": n}) for n in (200, 400))
+    assert made == [first, first, second]
+    assert [run["snapshot_seconds"]["force"] for run in record["runs"]] == [200] * 3 + [400] * 3
+    assert [run["seeds"][0] for run in record["runs"]] == [0, 2, 4] * 2
+
+
 @pytest.mark.slow
 def test_real_cells(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed in the middle of the second and resumed: the record of a run that was not."""

@@ -51,6 +51,21 @@ def test_order_of_convergence(method: str, order: int, double) -> None:
     np.testing.assert_allclose(observed, order, atol=0.12)
 
 
+def test_velocity_verlet_is_of_order_two_and_reversible(double) -> None:
+    ring, start = Ring(), states(Ring(), 1)
+    truth = mk.simulate(ring, start, duration=2, step=0.001, every=2_000).x[0, -1]
+    errors = []
+    for step in (0.04, 0.02, 0.01):
+        how = {"duration": 2, "step": step, "every": round(2 / step), "method": "velocity-verlet"}
+        there = mk.simulate(ring, start, **how).x[0, -1]
+        errors.append(np.abs(there - truth).max())
+        turned = there.at[:, 1].multiply(-1)
+        back = mk.simulate(ring, turned[None], **how).x[0, -1]
+        np.testing.assert_allclose(back.at[:, 1].multiply(-1), start[0], atol=1e-12)
+    observed = np.log2(np.array(errors[:-1]) / np.array(errors[1:]))
+    np.testing.assert_allclose(observed, 2, atol=0.05)
+
+
 def test_adaptive_steps_meet_their_tolerance_and_are_counted(double) -> None:
     calls = []
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from macrokit.experiments import interval, paired_ratio, rank_correlation
+from macrokit.experiments import forces_to_reach, interval, paired_ratio, rank_correlation
 
 
 def test_the_interval_is_students() -> None:
@@ -48,3 +48,19 @@ def test_wrong_numbers_of_seeds() -> None:
         interval([1.0])
     with pytest.raises(ValueError, match="as many of each, but got 2 and 3"):
         paired_ratio([1, 2], [1, 2, 3])
+
+
+def test_forces_to_reach_an_error() -> None:
+    """Two seeds whose errors fall as 1/forces and as 1/√forces, one that is good from the first
+    budget on, one that never is, and one that diverged before."""
+    budgets = (1_600, 100, 400)
+    laws = (lambda n: 1 / n, lambda n: n**-0.5, lambda n: 1e-4, lambda n: 1.0)
+    runs = [
+        {
+            "forces_training": n,
+            "errors": [law(n) for law in laws] + [None if n < 1_600 else 1e-3],
+        }
+        for n in budgets
+    ]
+    assert forces_to_reach(0.004, runs) == pytest.approx([250, np.inf, 100, np.inf, 1_600])
+    assert forces_to_reach(0.04, runs)[1] == pytest.approx(625)

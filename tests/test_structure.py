@@ -3,6 +3,7 @@ known."""
 
 import dataclasses
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -91,6 +92,17 @@ def test_leaving_the_box_is_not_diverging() -> None:
     assert found.sentence.endswith(
         "no roll-out diverges, but half of them leave the states seen within 6.9 training horizons."
     )
+
+
+def test_what_is_driven_may_leave_the_box() -> None:
+    """One variable decays; two that it drives grow steadily beyond 2, at a rate of one."""
+    built = mk.macro.build("mlp", 3, 4, leading=1, key=jax.random.key(0))
+    steady = jax.tree.map(lambda a: 0 * a if eqx.is_array(a) else a, built.follower)
+    steady = eqx.tree_at(lambda net: net.layers[-1].bias, steady, jnp.ones(2))
+    decaying = LinearField(-jnp.eye(1), 1)
+    field = eqx.tree_at(lambda f: (f.field, f.follower), built, (decaying, steady))
+    assert followed(scaled(field)).trust == np.inf
+    assert followed(linear(0.2)).trust < np.inf
 
 
 def test_what_the_solver_gives_up_has_diverged() -> None:

@@ -4,10 +4,10 @@ import time
 
 import jax
 import numpy as np
-from catalogue import Ring, closure, states
+from catalogue import SYSTEMS, Ring, closure, state, states
 
 import macrokit as mk
-from macrokit._timing import measured_seconds
+from macrokit._timing import measured_seconds, snapshot_seconds
 
 
 class Slow(mk.systems.HostSystem):
@@ -38,3 +38,15 @@ def test_a_fast_one_without_neighbour_lists() -> None:
     assert seconds["neighbours"] == 0
     assert 0 < seconds["force"] < 1e-4
     assert 0 < seconds["encoding"] < 1e-2
+
+
+def test_a_snapshot_part_by_part() -> None:
+    parts = {}
+    for system in (Ring(), SYSTEMS["lennard-jones"]()):
+        x = np.asarray(state(system))
+        parts[type(system)] = snapshot_seconds(system, closure(system), x, np.array([0, 3, 7]))
+        assert all(0 < seconds < 0.1 for seconds in parts[type(system)].values())
+    assert parts[Ring].keys() == {"force", "encoding"}
+    assert parts[mk.systems.LennardJones].keys() == {
+        "force", "list", "force, list in hand", "encoding"
+    }  # fmt: skip

@@ -9,7 +9,7 @@ from PIL import Image
 
 import macrokit as mk
 from macrokit import ui
-from macrokit.ui._picture import field_png
+from macrokit.ui._picture import atoms_png, field_png
 
 SYSTEM = mk.systems.PredatorPrey()
 
@@ -86,7 +86,7 @@ def test_sliding_through_stored_frames_computes_nothing() -> None:
 
 def test_drawn_nodes_are_marked_on_the_frames() -> None:
     panel = ui.Simulator(mk.systems.AllenCahn(24))
-    panel.mark(np.array([[0, 0], [23, 5]]))
+    panel.mark(np.array([0, 23 * 24 + 5]))
     assert said(panel.frames.title).endswith(", 2 nodes drawn")
     image = Image.open(io.BytesIO(panel.frames.image.value)).convert("RGB")
     size = image.size[0] / 24
@@ -95,6 +95,59 @@ def test_drawn_nodes_are_marked_on_the_frames() -> None:
         spot = int((column + 0.5) * size) - 1, int((23.5 - row) * size) - 1
         assert image.getpixel(spot) == vermilion
     assert image.getpixel((int(12.5 * size), int(12.5 * size))) != vermilion
+
+
+# --- atoms ---------------------------------------------------------------------------------------
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+
+
+def centre_of(image: np.ndarray) -> np.ndarray:
+    """Mean (column, row) of what is not paper."""
+    rows, columns = np.nonzero((image < 250).any(axis=2))
+    return np.array([columns.mean(), rows.mean()])
+
+
+def test_an_atom_is_where_it_is() -> None:
+    middle = np.array([[5.0, 5.0, 5.0]])
+    np.testing.assert_allclose(centre_of(pixels(atoms_png(middle, 10.0, size=200))), 100, atol=1)
+    above, right = middle + np.array([0, 0, 3]), middle + np.array([3, 0, 0])
+    assert centre_of(pixels(atoms_png(above, 10.0, size=200)))[1] < 80  # rows count downwards
+    assert centre_of(pixels(atoms_png(right, 10.0, turn=0, size=200)))[0] > 120
+    moved = pixels(
+        atoms_png(middle + np.array([20, -10, 10]), 10.0, size=200)
+    )  # other images of it
+    np.testing.assert_array_equal(moved, pixels(atoms_png(middle, 10.0, size=200)))
+
+
+def test_near_atoms_are_in_front_and_marked_ones_vermilion() -> None:
+    front, behind = [5.0, 1.0, 5.0], [5.0, 9.0, 5.0]
+    for marked, colour in (([0], 0), ([], 2)):  # the red or the blue of what is in front
+        image = pixels(
+            atoms_png(np.array([front, behind]), 10.0, turn=0, marked=np.array(marked, int))
+        )
+        columns, rows = np.round(
+            centre_of(pixels(atoms_png(np.array([front]), 10.0, turn=0)))
+        ).astype(int)
+        assert image[rows, columns].argmax() == colour
+
+
+def test_the_panel_of_atoms() -> None:
+    panel = ui.Simulator(mk.systems.LennardJones(200, 6.3), duration=0.05)
+    panel.mark(np.arange(7))
+    title = panel.frames.title.value
+    assert title.startswith("<b>atoms</b> at t = 0")
+    assert title.endswith(", 7 atoms drawn")
+    assert panel.observables[0, 0] == pytest.approx(1, rel=1e-4)
+    before, seen = Compilations.count, [panel.frames.image.value]
+    panel.frames.slider.value = 50
+    panel.frames.turn.value = 60
+    assert panel.frames.image.value not in seen
+    panel.sliders["temperature"].value = 0.7
+    assert panel.observables[0, 0] == pytest.approx(0.7, rel=1e-4)
+    assert Compilations.count == before
 
 
 @pytest.mark.slow

@@ -180,6 +180,7 @@ def summary(
     finite = bool(np.isfinite(errors).all())
     return {
         "system": benchmark.name,
+        "sites": benchmark.system.num_sites,
         "model": cell.model,
         "estimator": cell.estimator,
         "design": cell.design,

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 import jax
+import numpy as np
 
 from .._gauge import diagnose
 from .._sampling import make_design, spread
+from .._timing import snapshot_seconds
 from ._data import Benchmark
 from ._settings import Cell
 
@@ -38,3 +40,17 @@ def predictions(benchmark: Benchmark, cells: Sequence[Cell]) -> list[float]:
         / c.snapshots(total)
         for c in cells
     ]
+
+
+def costs(benchmark: Benchmark, cells: Sequence[Cell]) -> list[dict[str, float]]:
+    """Measured seconds of one snapshot of each cell, part by part; see `snapshot_seconds`."""
+    x = spread(benchmark.training, 1, key=jax.random.key(0))[0]
+    total = benchmark.system.num_sites
+    measured = {}
+    for cell in cells:
+        number = cell.drawn(total)
+        if number not in measured:
+            sites = np.arange(total)[:: total // number][:number]
+            closure = benchmark.with_closure(cell.closure, cell.closure_seed).closure
+            measured[number] = snapshot_seconds(benchmark.system, closure, x, sites)
+    return [measured[cell.drawn(total)] for cell in cells]

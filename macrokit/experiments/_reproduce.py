@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import platform
@@ -17,7 +18,7 @@ from .._storage import write_whole
 from ._cells import run_cell
 from ._data import Benchmark, allen_cahn, lennard_jones, predator_prey
 from ._folders import results_folder
-from ._predictions import predictions
+from ._predictions import costs, predictions
 from ._settings import EXPERIMENTS, Cell, Experiment
 
 _BENCHMARKS = {
@@ -106,22 +107,35 @@ def device() -> str:
 
 def _run_all(experiment: Experiment, work: Path) -> list[dict[str, Any]]:
     work.mkdir(parents=True, exist_ok=True)
+    sizes = itertools.groupby(experiment.cells, key=lambda cell: cell.atoms)
+    return [run for _, cells in sizes for run in _run_size(experiment, tuple(cells), work)]
+
+
+def _run_size(experiment: Experiment, cells: tuple[Cell, ...], work: Path) -> list[dict[str, Any]]:
+    """The cells on one set of data."""
     benchmark: Benchmark | None = None
-    runs = []
-    for cell in experiment.cells:
-        stem = work / _fingerprint(cell)
-        finished = stem.with_suffix(".json")
+    files = [work / f"{_fingerprint(cell)}.json" for cell in cells]
+    known = work / f"{_fingerprint(cells)}.json"
+    for cell, finished in zip(cells, files, strict=True):
         if not finished.exists():
             # Data are made from a seed: cheaper to make again than to keep.
-            benchmark = (benchmark or _benchmark(experiment)).with_closure(
+            benchmark = (benchmark or _benchmark(experiment, cell)).with_closure(
                 cell.closure, cell.closure_seed
             )
-            run = _run_one(benchmark, cell, stem.with_suffix(".checkpoint"))
+            run = _run_one(benchmark, cell, finished.with_suffix(".checkpoint"))
             write_whole(finished, json.dumps(run).encode())
-            stem.with_suffix(".checkpoint").unlink(missing_ok=True)
-        runs.append(json.loads(finished.read_text(encoding="utf-8")))
-    expected = predictions(benchmark or _benchmark(experiment), experiment.cells)
-    return [run | {"predicted": p} for run, p in zip(runs, expected, strict=True)]
+            finished.with_suffix(".checkpoint").unlink(missing_ok=True)
+    if not known.exists():
+        benchmark = benchmark or _benchmark(experiment, cells[0])
+        more = [{"predicted": p} for p in predictions(benchmark, cells)]
+        if cells[0].atoms is not None:
+            seconds = costs(benchmark, cells)
+            more = [m | {"snapshot_seconds": s} for m, s in zip(more, seconds, strict=True)]
+        write_whole(known, json.dumps(more).encode())
+    return [
+        json.loads(finished.read_text(encoding="utf-8")) | more
+        for finished, more in zip(files, json.loads(known.read_text()), strict=True)
+    ]
 
 
 def _run_one(benchmark: Benchmark, cell: Cell, checkpoint: Path) -> dict[str, Any]:
@@ -140,11 +154,14 @@ def _run_one(benchmark: Benchmark, cell: Cell, checkpoint: Path) -> dict[str, An
     return run
 
 
-def _benchmark(experiment: Experiment) -> Benchmark:
+def _benchmark(experiment: Experiment, cell: Cell) -> Benchmark:
     build = _BENCHMARKS[experiment.system]
-    return build(experiment.trajectories, experiment.test_trajectories, **experiment.data)
+    size = {} if cell.atoms is None else {"atoms": cell.atoms}
+    data = {**experiment.data, **size}
+    return build(experiment.trajectories, experiment.test_trajectories, **data)
 
 
 def _fingerprint(settings: Any) -> str:
-    text = json.dumps(dataclasses.asdict(settings), sort_keys=True)
+    parts = settings if isinstance(settings, tuple) else (settings,)
+    text = json.dumps([dataclasses.asdict(part) for part in parts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

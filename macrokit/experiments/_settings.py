@@ -19,6 +19,7 @@ class Cell:
     - `closure`, `closure_seed`: "shipped", or a recipe of `_closures.py` made anew from that seed.
     - `metric`: W of the loss, one over the mean square of each macroscopic variable about its mean
       ("spread"), of its rate ("rate"), or 1 ("unit", parity).
+    - `atoms`: of the system, where an experiment has several sizes.
     - `judged_on`: "test" trajectories, or "validation" ones where a choice is made.
     """
 
@@ -42,6 +43,7 @@ class Cell:
     noise: float = 0.0
     restoring: float = 0.0
     leading: int | None = None
+    atoms: int | None = None
 
     def drawn(self, sites: int) -> int:
         """How many of `sites` it draws in a snapshot."""
@@ -207,6 +209,22 @@ def _lennard_jones(estimator: str, model: str, forces: int, atoms: int, **more) 
     )
 
 
+def _sizes(
+    sizes: tuple[int, ...], full: tuple[int, ...], partial: tuple[int, ...], steps: int, seeds: int
+) -> tuple[Cell, ...]:
+    """One learner on boxes of more and more atoms, from all forces and from those on 50 atoms, of
+    more and more snapshots."""
+    chosen = {"steps": steps, "seeds": tuple(range(seeds))}
+    return tuple(
+        dataclasses.replace(
+            _lennard_jones(estimator, "onsagernet", count * drawn, atoms, **chosen), atoms=atoms
+        )
+        for atoms in sizes
+        for estimator, counts, drawn in (("exact", full, atoms), ("difference", partial, 50))
+        for count in counts
+    )
+
+
 _DESIGNS = (
     "with-replacement",
     "without-replacement",
@@ -327,6 +345,27 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
         ),
         trajectories=10,
         test_trajectories=4,
+    ),
+    # The paper's figure 4, with one start for all sizes, against the truth.
+    ("lennard-jones-sizes", "fair", "full"): Experiment(
+        "lennard-jones",
+        _sizes(
+            (800, 2_700, 6_400, 21_600, 51_200),
+            (25, 50, 100, 200),
+            (50, 100, 200, 400, 800),
+            10_000,
+            seeds=4,
+        ),
+        trajectories=20,
+        test_trajectories=5,
+        data={"start": "family"},
+    ),
+    ("lennard-jones-sizes", "fair", "small"): Experiment(
+        "lennard-jones",
+        _sizes((200, 400), (20, 50), (50, 100), 300, seeds=2),
+        trajectories=4,
+        test_trajectories=2,
+        data={"start": "family"},
     ),
     ("predator-prey", "published", "full"): Experiment(
         "predator-prey",

@@ -45,6 +45,29 @@ def rank_correlation(runs: Sequence[dict[str, Any]]) -> float:
     return float(spearmanr([run["predicted"] for run in runs], errors).statistic)
 
 
+def forces_to_reach(error: float, runs: Sequence[dict[str, Any]]) -> Float[np.ndarray, " seeds"]:
+    """Of each seed, how many forces its first error at or below `error` took.
+
+    - `runs`: of one learner, with the same seeds and more and more forces.
+
+    Between the last budget above and the first one at or below, straight in log(error) against
+    log(forces). The smallest budget where that is enough already, ∞ where none is.
+    """
+    runs = sorted(runs, key=lambda run: run["forces_training"])
+    forces = np.array([run["forces_training"] for run in runs], float)
+    errors = np.array([[or_infinite(e) for e in run["errors"]] for run in runs])
+    taken = np.full(errors.shape[1], np.inf)
+    for seed, own in enumerate(errors.T):
+        below = np.flatnonzero(own <= error)
+        if len(below):
+            k = below[0]
+            taken[seed] = forces[k]
+            if k and np.isfinite(own[k - 1]):
+                share = np.log(own[k - 1] / error) / np.log(own[k - 1] / own[k])
+                taken[seed] = forces[k - 1] * (forces[k] / forces[k - 1]) ** share
+    return taken
+
+
 def or_infinite(error: float | None) -> float:
     """A recorded error as a number: that of a diverged network is `None`."""
     return np.inf if error is None else error

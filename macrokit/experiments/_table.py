@@ -8,14 +8,14 @@ from ._statistics import interval, or_infinite, rank_correlation
 def table(runs: list[dict[str, Any]]) -> str:
     """The outcome as text: forces paid for training and for trajectories, errors, seconds.
 
-    Model, design and closure have columns where there are several, and `predicted`, what the gauge
-    expected, where it is known.
+    Sites, model, design and closure have columns where there are several, and `predicted`, what
+    the gauge expected, where it is known.
     """
     columns = {"loss": [run["loss"] for run in runs]}
-    for setting in ("model", "design", "closure"):
+    for setting in ("sites", "model", "design", "closure"):
         values = [run.get(setting, "") for run in runs]
         if len(set(values)) > 1:
-            columns[setting] = values
+            columns[setting] = [str(value) for value in values]
     columns |= {
         "forces (training)": [f"{run['forces_training']:,}" for run in runs],
         "forces (trajectories)": [f"{run['forces_trajectories']:,}" for run in runs],

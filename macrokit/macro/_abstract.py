@@ -24,6 +24,12 @@ class AbstractMacro(eqx.Module):
     def __call__(self, z: Macro) -> Macro:
         """G(z) for one z of shape (d,)."""
 
+    @property
+    def leading(self) -> int:
+        """How many variables, the first ones, say where the system is: all, unless some are driven
+        and act on nothing."""
+        return self.dim
+
     def guarantee(self) -> Guarantee:
         """What holds along dz/dt = G(z); nothing, unless a field says otherwise."""
         return Guarantee(False, "the field has no structure")

@@ -46,16 +46,19 @@ class Driven(AbstractMacro):
         self.field = field(leading, width, key=field_key)
         self.follower = eqx.nn.MLP(leading, dim - leading, width, 2, jax.nn.tanh, key=follower_key)
 
+    @property
+    def leading(self) -> int:
+        return self.field.dim
+
     def __call__(self, z: Macro) -> Macro:
-        leading = z[: self.field.dim]
+        leading = z[: self.leading]
         return jnp.concatenate([self.field(leading), self.follower(leading)])
 
     def guarantee(self) -> Guarantee:
         """Of the leading variables."""
         holds, sentence = self.field.guarantee()
-        return Guarantee(holds, f"{sentence} (of the {self.field.dim} leading variables)")
+        return Guarantee(holds, f"{sentence} (of the {self.leading} leading variables)")
 
     def violations(self, z: Macro, rate: Macro) -> dict[str, Float[Array, ""]]:
         """Those of the leading variables."""
-        leading = self.field.dim
-        return self.field.violations(z[:leading], rate[:leading])
+        return self.field.violations(z[: self.leading], rate[: self.leading])

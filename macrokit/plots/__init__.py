@@ -6,6 +6,7 @@ apart; the paper is transparent and the ink a grey that reads on light and dark 
 
 from ._predicted import predicted_figure as predicted_figure
 from ._predicted import sweep_figure as sweep_figure
+from ._runs import atoms_figure as atoms_figure
 from ._runs import demo_figure as demo_figure
 from ._runs import field_figure as field_figure
 from ._runs import observable_traces as observable_traces

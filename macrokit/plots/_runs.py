@@ -132,6 +132,30 @@ def plane_figure(
     return figure
 
 
+def atoms_figure(
+    r: Float[AnyArray, "atoms 3"], box: float, drawn: Int[AnyArray, " drawn"]
+) -> go.Figure:
+    """Atoms in a periodic cube in 3-D, to be turned with the mouse.
+
+    - `r`: positions, brought into the cube of side `box`. - `drawn`: atoms whose force is bought.
+    """
+    r = np.round(np.asarray(r, float) % box, 2)  # a figure is stored with its numbers
+    others = np.setdiff1d(np.arange(len(r)), drawn)
+    figure = go.Figure()
+    for name, atoms, colour, opacity in (
+        (f"{len(others)} others", others, COLOURS[1], 0.35),
+        (f"{len(drawn)} atoms whose force is bought", np.asarray(drawn), COLOURS[0], 1.0),
+    ):
+        x, y, z = r[atoms].T
+        marker = {"size": 5, "color": colour, "opacity": opacity, "line": {"width": 0}}
+        figure.add_trace(
+            go.Scatter3d(x=x, y=y, z=z, mode="markers", marker=marker, name=name, hoverinfo="skip")
+        )
+    axis = {"visible": False, "range": [0, box]}
+    scene = {"xaxis": axis, "yaxis": axis, "zaxis": axis, "aspectmode": "cube"}
+    return style(figure).update_layout(scene=scene, margin={"l": 0, "r": 0, "b": 0})
+
+
 def score_traces(
     scores: Sequence[Any], learners: Sequence[str]
 ) -> tuple[list[go.Scatter], list[go.Scatter]]:

@@ -46,7 +46,7 @@ class Lab(Panel):
         self.run = self.comparison.run
         self.simulator.predict = self._predict
         if self.simulator.frames is not None:
-            self.simulator.mark(_drawn_nodes(contest))
+            self.simulator.mark(_drawn_sites(contest))
         self.run.watch(self.simulator.draw)
         self._predict()
         left = column(
@@ -105,14 +105,13 @@ class Lab(Panel):
         return lines
 
 
-def _drawn_nodes(contest: experiments.Contest) -> np.ndarray:
-    """(row, column) of the nodes that the last learner draws in a state of the pool."""
+def _drawn_sites(contest: experiments.Contest) -> np.ndarray:
+    """The sites that the last learner draws in a state of the pool."""
     learner, system = contest.learners[-1], contest.system
     x = contest.pool.take(np.zeros(1, int), np.zeros(1, int))
     design = make_design(learner.design, contest.closure)
     key = jax.random.key(contest.seed)
-    drawn = sample(system, x, fraction=learner.fraction, design=design, key=key)
-    return np.stack(np.divmod(np.asarray(drawn.sites[0]), system.grid_shape[1]), axis=1)
+    return np.asarray(sample(system, x, fraction=learner.fraction, design=design, key=key).sites[0])
 
 
 @eqx.filter_jit

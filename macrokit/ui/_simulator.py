@@ -74,7 +74,7 @@ class Simulator(Panel):
         )
         self.status = widgets.HTML()
         self._images: dict[str, widgets.Image] = {}
-        self.frames = Frames(how.span) if how.plane else None
+        self.frames = None if how.pictures is None else Frames(turns=how.turns)
         self.simulate()
         for slider in self.sliders.values():
             slider.observe(self._moved, names="value")
@@ -98,9 +98,9 @@ class Simulator(Panel):
         """Of the frames shown."""
         return np.asarray(self.trajectories.times)[: len(self.observables)]
 
-    def mark(self, nodes: np.ndarray | None) -> None:
-        """Show the (row, column) of these nodes on the frames."""
-        self._marks = nodes
+    def mark(self, sites: np.ndarray | None) -> None:
+        """Show these sites on the frames."""
+        self._marks = sites
         self._draw_fields()
 
     def reset(self) -> None:
@@ -114,7 +114,8 @@ class Simulator(Panel):
         values = {name: slider.value for name, slider in self.sliders.items()}
         parameters = {name: values[name] for name in self._scene.parameters}
         system = dataclasses.replace(self.system, **parameters)
-        start = _start(system, {name: jnp.float32(values[name]) for name in self._scene.starts})
+        values = {name: jnp.float32(values[name]) for name in self._scene.starts}
+        start = _start(system, self._scene.start, values)
         runs = simulate(system, start, **self._settings)
         with self._lock:
             self.system, self.trajectories = system, runs
@@ -148,12 +149,14 @@ class Simulator(Panel):
         return f"Simulated to T = {end:.4g} in {steps:,} steps."
 
     def _draw_fields(self) -> None:
-        low, high = self._scene.span
-        fields = self._scene.fields(self.system, self.trajectories.frames(0))
+        how, x = self._scene, self.trajectories.frames(0)
         if self.frames is not None:
-            self.frames.show(*next(iter(fields.items())), self.times, self._marks)
+            bought = "" if self._marks is None else f", {len(self._marks):,} {how.site} drawn"
+            picture = how.pictures(self.system, x, self._marks)
+            self.frames.show(how.name, picture, self.times, bought)
             return
-        for name, field in fields.items():
+        low, high = how.span
+        for name, field in how.fields(self.system, x).items():
             png = field_png(field.T, low=low, high=high, size=_IMAGE)
             if name in self._images:
                 self._images[name].value = png
@@ -162,7 +165,8 @@ class Simulator(Panel):
 
     def _arranged(self) -> widgets.Widget:
         if self.frames is not None:
-            return row(self.frames.widget, self._colour_bar(SIZE), align_items="flex-start")
+            bar = [] if self._scene.span is None else [self._colour_bar(SIZE)]
+            return row(self.frames.widget, *bar, align_items="flex-start")
         pictures = [
             column(
                 widgets.HTML(f"<b>{name}</b>: node ↑, time → {self._settings['duration']:g}"),
@@ -190,8 +194,8 @@ def _picture(png: bytes, width: str, height: int = _IMAGE[1]) -> widgets.Image:
 
 
 @eqx.filter_jit
-def _start(system: systems.AbstractSystem, values: Mapping[str, Array]) -> Array:
-    return system.start(**values)[None]
+def _start(system: systems.AbstractSystem, start: Callable, values: Mapping[str, Array]) -> Array:
+    return start(system, values)[None]
 
 
 @eqx.filter_jit
