@@ -159,11 +159,11 @@ def _integrate_all(
     system: AbstractSystem, starts: Array, dt: Array, frames: int, every: int, method: str
 ) -> Array:
     """(trajectories, frames + 1, …), the trajectories spread over threads."""
-    r, v = _mechanics(system)
-    if method == "velocity-verlet" and len(r) != len(v):
+    positions = len(system.free_channels)
+    if method == "velocity-verlet" and 2 * positions != system.num_channels:
         raise ValueError(
             f"'velocity-verlet' needs as many positions, which are the free channels, as "
-            f"velocities, but {type(system).__name__} has {len(r)} free channels of "
+            f"velocities, but {type(system).__name__} has {positions} free channels of "
             f'{system.num_channels}. Take "rk4".'
         )
     # Here, where nothing is computed yet, and not before: flows may be dear to set up.
@@ -186,7 +186,8 @@ def _integrate(
     system: AbstractSystem, starts: Array, dt: Array, frames: int, every: int, method: str
 ) -> Array:
     chosen, shape = _METHODS[method], starts.shape[1:]
-    step = chosen.step(system, dt)
+    built, remembers = chosen.step(system, dt), chosen.begin is not None
+    step = built if remembers else lambda x, _: (built(x), None)
 
     def advance(_: Array, carry: tuple[Array, Any]) -> tuple[Array, Any]:
         field, memory = carry
@@ -198,35 +199,31 @@ def _integrate(
         return carry, carry[0]
 
     def run(start: Array) -> Array:
-        carry = start.reshape(system.grid_shape), chosen.begin(system, start)
+        memory = chosen.begin(system, start) if remembers else None
+        carry = start.reshape(system.grid_shape), memory
         _, later = jax.lax.scan(frame, carry, None, length=frames)
         return jnp.concatenate([start[None], later.reshape(-1, *shape)])
 
     together = largest_divisor(len(starts), _CACHED // starts[0].size)
     # One by one where there is a memory: together, all would do what one of them needs.
-    alone = together == 1 or chosen.begin is not _nothing
+    alone = together == 1 or remembers
     return jax.lax.map(run, starts, batch_size=None if alone else together)
 
 
-# From x, and from what a method remembers of the step before, to both a step later.
-Step = Callable[[Array, Any], tuple[Array, Any]]
-
-
-def _nothing(system: AbstractSystem, x: Array) -> None:
-    """What most methods remember."""
+Step = Callable[[Array], Array]
 
 
 def _euler(system: AbstractSystem, dt: Array) -> Step:
-    return lambda x, _: (x + dt * system.force(x), None)
+    return lambda x: x + dt * system.force(x)
 
 
 def _rk4(system: AbstractSystem, dt: Array) -> Step:
-    def step(x: Array, _: None) -> tuple[Array, None]:
+    def step(x: Array) -> Array:
         k1 = system.force(x)
         k2 = system.force(x + dt / 2 * k1)
         k3 = system.force(x + dt / 2 * k2)
         k4 = system.force(x + dt * k3)
-        return x + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4), None
+        return x + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
 
     return step
 
@@ -234,23 +231,24 @@ def _rk4(system: AbstractSystem, dt: Array) -> Step:
 def _strang(system: AbstractSystem, dt: Array) -> Step:
     """Half of the first flow, the second one, the other half."""
     half, (_, whole) = system.flows(dt / 2)[0], system.flows(dt)
-    return lambda x, _: (half(whole(half(x))), None)
+    return lambda x: half(whole(half(x)))
 
 
 def _strang_4(system: AbstractSystem, dt: Array) -> Step:
     half, whole = _strang(system, dt / 2), _strang(system, dt)
-
-    def step(x: Array, _: None) -> tuple[Array, None]:
-        return (4 * half(half(x, _)[0], _)[0] - whole(x, _)[0]) / 3, None
-
-    return step
+    return lambda x: (4 * half(half(x)) - whole(x)) / 3
 
 
-def _velocity_verlet(system: AbstractSystem, dt: Array) -> Step:
-    """Remembers the accelerations and the neighbour list."""
+# What is remembered of the step before: accelerations and a neighbour list.
+Memory = tuple[Array, Any]
+
+
+def _velocity_verlet(
+    system: AbstractSystem, dt: Array
+) -> Callable[[Array, Memory], tuple[Array, Memory]]:
     r, v = _mechanics(system)
 
-    def step(x: Array, memory: tuple[Array, Any]) -> tuple[Array, tuple[Array, Any]]:
+    def step(x: Array, memory: Memory) -> tuple[Array, Memory]:
         a, neighbours = memory
         halfway = x[:, v] + dt / 2 * a
         x = x.at[:, r].add(dt * halfway)
@@ -261,7 +259,7 @@ def _velocity_verlet(system: AbstractSystem, dt: Array) -> Step:
     return step
 
 
-def _acceleration_and_list(system: AbstractSystem, x: Array) -> tuple[Array, Any]:
+def _acceleration_and_list(system: AbstractSystem, x: Array) -> Memory:
     neighbours = system.neighbours(x)
     return _accelerations(system, x, neighbours), neighbours
 
@@ -281,17 +279,18 @@ def _mechanics(system: AbstractSystem) -> tuple[np.ndarray, np.ndarray]:
 class _Method(NamedTuple):
     """`step`: built once for all steps. - `limit`: the largest |λ| step on the negative real axis.
     - `forces`: spent in a step; a flow that couples sites counts as one on all of them.
-    - `begin`: what it remembers at the start. - `splits`: made of exact flows."""
+    - `begin`: of a method whose step is from x and a memory to both, the memory at the start.
+    - `splits`: made of exact flows."""
 
-    step: Callable[[AbstractSystem, Array], Step]
+    step: Callable[[AbstractSystem, Array], Callable]
     limit: float
     forces: int
-    begin: Callable[[AbstractSystem, Array], Any] = _nothing
+    begin: Callable[[AbstractSystem, Array], Memory] | None = None
     splits: bool = False
 
     def evaluations(self, steps: int) -> int:
         """Of the force on all sites, in one run; what is remembered at the start is one."""
-        return steps * self.forces + (self.begin is not _nothing)
+        return steps * self.forces + (self.begin is not None)
 
 
 _METHODS = {

@@ -118,25 +118,14 @@ def allen_cahn(
     - `closure`: a recipe, made on these data.
     """
     system = AllenCahn(grid)
-    settings = allen_cahn_settings(system)
-
-    def runs(name: str, count: int, key: Key) -> Trajectories | StoredTrajectories:
-        starts = _random_starts(system, jax.random.split(key, count))
-        if count * _FRAMES * grid**2 < _IN_MEMORY:
-            return simulate(system, starts, **settings)
-        folder = data_folder() / f"allen-cahn-{grid}" / f"{name}-{count}-{seed}"
-        return simulate_to(folder, system, starts, **settings)
-
-    keys = jax.random.split(jax.random.key(seed), 3)
-    sets = [
-        runs(name, count, key)
-        for name, count, key in zip(
-            ("training", "validation", "test"),
-            (trajectories, test_trajectories, test_trajectories),
-            keys,
-            strict=True,
-        )
-    ]
+    sets = _three_sets(
+        system,
+        functools.partial(_random_starts, system),
+        allen_cahn_settings(system),
+        (trajectories, test_trajectories),
+        folder=f"allen-cahn-{grid}",
+        seed=seed,
+    )
     return Benchmark("allen-cahn", system, None, *sets, closure_name=None).with_closure(closure)
 
 
@@ -173,21 +162,41 @@ def lennard_jones(
     What does not fit in memory is kept in `data_folder()`, and is used again.
     """
     system = LennardJones(atoms, round((atoms / 0.8) ** (1 / 3), 6))
-    starts = _lennard_jones_starts(system, start, seed)
-    keys = jax.random.split(jax.random.key(seed), 3)
-    settings = {"duration": 0.25, "step": 1e-3, "method": "velocity-verlet"}
+    sets = _three_sets(
+        system,
+        _lennard_jones_starts(system, start, seed),
+        {"duration": 0.25, "step": 1e-3, "every": 1, "method": "velocity-verlet"},
+        (trajectories, test_trajectories),
+        folder=f"lennard-jones-{atoms}-{start}",
+        seed=seed,
+    )
+    return Benchmark("lennard-jones", system, None, *sets, closure_name=None).with_closure(closure)
+
+
+def _three_sets(
+    system: AbstractSystem,
+    starts: Callable[[Array], Array],
+    settings: dict[str, Any],
+    counts: tuple[int, int],
+    *,
+    folder: str,
+    seed: int,
+) -> list[Trajectories | StoredTrajectories]:
+    """Training, validation and test runs; what does not fit in memory, in a `folder`.
+
+    - `starts`: from keys. - `counts`: of the training runs, and of each of the others.
+    """
+    frames = round(settings["duration"] / settings["step"]) // settings["every"]
 
     def runs(name: str, count: int, key: Key) -> Trajectories | StoredTrajectories:
         x = starts(jax.random.split(key, count))
-        if count * 251 * x[0].size < _IN_MEMORY:
+        if count * frames * x[0].size < _IN_MEMORY:
             return simulate(system, x, **settings)
-        folder = data_folder() / f"lennard-jones-{atoms}-{start}" / f"{name}-{count}-{seed}"
-        return simulate_to(folder, system, x, **settings)
+        return simulate_to(data_folder() / folder / f"{name}-{count}-{seed}", system, x, **settings)
 
-    names = ("training", "validation", "test")
-    counts = (trajectories, test_trajectories, test_trajectories)
-    sets = [runs(*one) for one in zip(names, counts, keys, strict=True)]
-    return Benchmark("lennard-jones", system, None, *sets, closure_name=None).with_closure(closure)
+    names, (many, few) = ("training", "validation", "test"), counts
+    keys = jax.random.split(jax.random.key(seed), 3)
+    return [runs(*one) for one in zip(names, (many, few, few), keys, strict=True)]
 
 
 def _lennard_jones_starts(system: LennardJones, start: str, seed: int) -> Callable[[Array], Array]:

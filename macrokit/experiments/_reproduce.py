@@ -115,7 +115,7 @@ def _run_size(experiment: Experiment, cells: tuple[Cell, ...], work: Path) -> li
     """The cells on one set of data."""
     benchmark: Benchmark | None = None
     files = [work / f"{_fingerprint(cell)}.json" for cell in cells]
-    known = work / f"{_fingerprint(cells)}.json"
+    known = work / f"{_fingerprint(*cells)}.json"
     for cell, finished in zip(cells, files, strict=True):
         if not finished.exists():
             # Data are made from a seed: cheaper to make again than to keep.
@@ -161,7 +161,6 @@ def _benchmark(experiment: Experiment, cell: Cell) -> Benchmark:
     return build(experiment.trajectories, experiment.test_trajectories, **data)
 
 
-def _fingerprint(settings: Any) -> str:
-    parts = settings if isinstance(settings, tuple) else (settings,)
-    text = json.dumps([dataclasses.asdict(part) for part in parts], sort_keys=True)
+def _fingerprint(*settings: Any) -> str:
+    text = json.dumps([dataclasses.asdict(one) for one in settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -188,14 +188,14 @@ def _allen_cahn(estimator: str, closure: tuple[str, int], forces: int, sites: in
     )
 
 
-def _lennard_jones(estimator: str, model: str, forces: int, atoms: int, **more) -> Cell:
+def _lennard_jones(estimator: str, model: str, forces: int, sites: int, **more) -> Cell:
     """What is common to all of them, chosen on validation trajectories: 31 principal directions,
     with which lifting explains nearly all of the force, and eight variables that drive the others;
     50 atoms a snapshot, the paper's number."""
     settings = {"steps": 20_000, "seeds": tuple(range(10))} | more
     return Cell(
         estimator,
-        1.0 if estimator == "exact" else 50 / atoms,
+        1.0 if estimator == "exact" else 50 / sites,
         forces,
         model=model,
         closure="principal-31",
@@ -216,9 +216,7 @@ def _sizes(
     more and more snapshots."""
     chosen = {"steps": steps, "seeds": tuple(range(seeds))}
     return tuple(
-        dataclasses.replace(
-            _lennard_jones(estimator, "onsagernet", count * drawn, atoms, **chosen), atoms=atoms
-        )
+        _lennard_jones(estimator, "onsagernet", count * drawn, atoms, atoms=atoms, **chosen)
         for atoms in sizes
         for estimator, counts, drawn in (("exact", full, atoms), ("difference", partial, 50))
         for count in counts

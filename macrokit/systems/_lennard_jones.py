@@ -108,8 +108,7 @@ class LennardJones(AbstractSystem):
             away = force * jnp.minimum(2e-3, 0.1 / jnp.maximum(size, 1e-6))
             return x.at[:, :3].add(away), neighbours
 
-        listed = self.neighbours(x) if self.atoms > _ROWS else None
-        x, _ = jax.lax.fori_loop(0, steps, move, (x, listed))
+        x, _ = jax.lax.fori_loop(0, steps, move, (x, self._worthwhile_list(x, self.atoms)))
         return x[:, :3]
 
     def velocities(self, *, key: Key) -> Vectors:
@@ -142,8 +141,8 @@ class LennardJones(AbstractSystem):
         With a list in hand from the atoms that it names; else from the distances to all atoms or,
         where many atoms are asked for, from a list that is made for them.
         """
-        if neighbours is None and len(sites) > _ROWS:
-            neighbours = self.neighbours(x)
+        if neighbours is None:
+            neighbours = self._worthwhile_list(x, len(sites))
 
         def pulls(away: list[Array], square: Array) -> list[Array]:
             pull = self._pull(square)
@@ -154,7 +153,7 @@ class LennardJones(AbstractSystem):
 
     def potential_energy(self, x: State) -> Float[Array, ""]:
         """Σφ over all pairs."""
-        listed = self.neighbours(x) if self.atoms > _ROWS else None
+        listed = self._worthwhile_list(x, self.atoms)
         pairs = self._summed(x, jnp.arange(self.atoms), listed, lambda away, u: [self._pair(u)])
         return pairs[0].sum() / 2
 
@@ -162,22 +161,26 @@ class LennardJones(AbstractSystem):
         """Σ|v|²/2 + Σφ, which the dynamics conserves; but for the jumps at r_c, unless `smooth`."""
         return (x[:, 3:] ** 2).sum() / 2 + self.potential_energy(x)
 
+    def _worthwhile_list(self, x: State, number: int) -> VerletList | None:
+        """A list for the force on so many atoms, where it is cheaper than rows of distances."""
+        return self.neighbours(x) if number > _ROWS else None
+
     def _summed(
         self, x: State, sites: Array, neighbours: VerletList | None, term: Callable
     ) -> list[Float[Array, " drawn"]]:
         """Of each chosen atom i the sums over j of `term`(rᵢ − rⱼ by component, |rᵢ − rⱼ|²).
 
         Some atoms j at a time for all i: such sums are added up as whole vectors, in a core's
-        cache, which is several times faster than to add up the entries of long rows.
+        cache, where the entries of long rows would be added up one by one.
         """
         # Gathered before the loop, and component by component: rows of three fill no vector unit.
         r, mine = jax.lax.optimization_barrier((x[:, :3].T, x[sites, :3].T[:, None]))
         others = r[:, :, None] if neighbours is None else neighbours.atoms[:, sites]
         count = others.shape[-2]
         block = min(count, max(1, _BLOCK // len(sites)))
-        # Filled up with atoms that are nowhere, or with the atom itself: both add nothing.
         rest, whole = jnp.split(others, [count % block], axis=-2)
         whole = whole.reshape(*whole.shape[:-2], -1, block, whole.shape[-1])
+        whole = jnp.moveaxis(whole, -3, 0)  # block after block
 
         def terms(some: Array) -> list[Array]:
             theirs = some if neighbours is None else [r[k][some] for k in range(3)]
@@ -188,9 +191,7 @@ class LennardJones(AbstractSystem):
             return [s + t for s, t in zip(sums, terms(some), strict=True)], None
 
         begin = [jnp.pad(t, [(0, block - len(t)), (0, 0)]) for t in terms(rest)]
-        sums, _ = jax.lax.scan(
-            add, begin, whole if neighbours is not None else whole.swapaxes(0, 1)
-        )
+        sums, _ = jax.lax.scan(add, begin, whole)
         return [s.sum(axis=0) for s in sums]
 
     def _nearest(self, d: Array) -> Array:
@@ -308,8 +309,8 @@ class LennardJones(AbstractSystem):
         return (around[:, :, 0] * n + around[:, :, 1]) * n + around[:, :, 2], table
 
 
-# Atoms above which forces from bare positions come from a list: below, rows of distances to all
-# atoms are cheaper (benchmarks/speed.py).
+# Up to so many atoms, forces from bare positions come from rows of distances to all atoms, which
+# are cheaper than to make a list first.
 _ROWS = 1600
 # Pairs that are looked at together.
 _BLOCK = 1 << 17

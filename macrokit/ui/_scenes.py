@@ -77,7 +77,9 @@ def _heated(system: Any, values: Mapping[str, Any]) -> Any:
     if system.atoms == 800:
         r, v = experiments.lennard_jones_start()
     else:
-        r, v = system.placement(key=jax.random.key(0)), system.velocities(key=jax.random.key(1))
+        with jax.ensure_compile_time_eval():  # relaxed once, and not whenever the slider moves
+            r = system.placement(key=jax.random.key(0))
+            v = system.velocities(key=jax.random.key(1))
     return system.start(r, v, values["temperature"])
 
 
