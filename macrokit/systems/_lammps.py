@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
-from .._types import AnyArray, State
+from .._types import AnyArray
+from ._atoms import AbstractAtoms
 from ._host import AbstractHostSystem
 
 HostState = Float[AnyArray, "sites channels"]
 HostVectors = Float[np.ndarray, "sites 3"]
 
 
-class LammpsLennardJones(AbstractHostSystem):
+class LammpsLennardJones(AbstractAtoms, AbstractHostSystem):
     """The atoms of `LennardJones`, computed by LAMMPS, an independent code:
 
         dr/dt = v,   dv/dt = F = −∇Σφ(|rᵢ − rⱼ|),   φ(r) = 4(r⁻¹² − r⁻⁶) for r < r_c,
@@ -47,34 +47,6 @@ class LammpsLennardJones(AbstractHostSystem):
                 "LammpsLennardJones needs at least 2 atoms and a positive box and cut-off, but got "
                 f"atoms={self.atoms}, box={self.box:g}, cutoff={self.cutoff:g}."
             )
-
-    @property
-    def num_sites(self) -> int:
-        return self.atoms
-
-    @property
-    def num_channels(self) -> int:
-        return 6
-
-    @property
-    def observable_names(self) -> tuple[str, ...]:
-        return ("temperature",)
-
-    @property
-    def free_channels(self) -> tuple[int, ...]:
-        return (0, 1, 2)
-
-    def free_force(self, x: State) -> Float[Array, "sites 3"]:
-        """dr/dt = v."""
-        return x[:, 3:]
-
-    def positions(self, x: HostState) -> Float[AnyArray, "sites 3"]:
-        """Inside the box."""
-        return x[:, :3] % self.box
-
-    def observable(self, x: HostState) -> Float[Array, "1"]:
-        """T of atoms whose momenta add to nothing."""
-        return (jnp.asarray(x)[:, 3:] ** 2).sum()[None] / (3 * (self.atoms - 1))
 
     # --- forces -------------------------------------------------------------------------------
 

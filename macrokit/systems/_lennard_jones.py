@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from .._types import DrawnForce, Key, Sites, State
-from ._abstract import AbstractSystem
+from ._atoms import AbstractAtoms
 
 Vectors = Float[Array, "sites 3"]
 
@@ -24,7 +24,7 @@ class VerletList(eqx.Module):
     origin: Vectors
 
 
-class LennardJones(AbstractSystem):
+class LennardJones(AbstractAtoms):
     """n atoms of mass 1 in a periodic cube of side L, in Lennard-Jones units:
 
         dr/dt = v,   dv/dt = F = −∇Σφ(|rᵢ − rⱼ|),   φ(r) = 4(r⁻¹² − r⁻⁶) for r < r_c,
@@ -63,34 +63,6 @@ class LennardJones(AbstractSystem):
             )
         if self.skin < 0:
             raise ValueError(f"The skin cannot be negative, but got {self.skin:g}.")
-
-    @property
-    def num_sites(self) -> int:
-        return self.atoms
-
-    @property
-    def num_channels(self) -> int:
-        return 6
-
-    @property
-    def observable_names(self) -> tuple[str, ...]:
-        return ("temperature",)
-
-    @property
-    def free_channels(self) -> tuple[int, ...]:
-        return (0, 1, 2)
-
-    def free_force(self, x: State) -> Vectors:
-        """dr/dt = v."""
-        return x[:, 3:]
-
-    def positions(self, x: State) -> Vectors:
-        """Inside the box."""
-        return x[:, :3] % self.box
-
-    def observable(self, x: State) -> Float[Array, "1"]:
-        """T of atoms whose momenta add to nothing, as LAMMPS defines it."""
-        return (x[:, 3:] ** 2).sum()[None] / (3 * (self.atoms - 1))
 
     # --- states -------------------------------------------------------------------------------
 
