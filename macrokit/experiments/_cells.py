@@ -27,7 +27,7 @@ from ._settings import Cell
 Report = Callable[[int, int, float], None]
 
 # Of states in memory at a time.
-_NUMBERS = 1 << 23
+_NUMBERS = 1 << 24
 
 
 def run_cell(
