@@ -27,7 +27,7 @@ _SUM = {"difference": "residual", "lifted": "residual", "direct": "whole"}
 class Diagnosis:
     """What the gauge found; `print` it for the table and the verdict.
 
-    - `names`: of the macroscopic variables, the `observables` first.
+    - `names`: of the macroscopic variables that are judged, the `observables` first.
     - `eta`: η = Σ|f_⊥|²/Σ|f|², what lifting leaves of the force.
     - `condition`: mean and largest κ(M).
     - `defect`: δ = E Var(y | z)/Var y, the share of dz/dt that cannot be told from z; an upper
@@ -133,6 +133,7 @@ def diagnose(
     fraction: float = 0.2,
     numbers: Sequence[int] | None = None,
     candidates: Mapping[str, designs.AbstractDesign] | None = None,
+    leading: int | None = None,
     force_seconds: float | None = None,
 ) -> Diagnosis:
     """Say from a few full-force states what learning from partial forces will cost.
@@ -145,6 +146,8 @@ def diagnose(
     - `fraction`: share of the sites for which the table is made.
     - `numbers`: of sites, for the curves and to choose from; ten from one to all if none are given.
     - `candidates`: designs by name; by default those of the catalogue, with |Jᵢ| as size.
+    - `leading`: how many variables drive the others (`macro.Driven`), if not all: their dynamics
+      has to be told from them alone, and only they are judged, as only their errors grow.
     - `force_seconds`: the force on a site, where the engine to come is dearer than this one.
 
     The recommended one of the `numbers` of sites minimises (δ + ν(s)) (c + s), the seconds that a
@@ -155,7 +158,8 @@ def diagnose(
     weighs noise only: where states are still too few to learn from, fewer sites in more of them do
     better than this says.
 
-    Raises `ValueError` with fewer than 10 states, or a number of sites that there is not.
+    Raises `ValueError` with fewer than 10 states, or a number of sites or of leading variables that
+    there is not.
     """
     x = np.asarray(x)
     if len(x) < 10:
@@ -176,14 +180,23 @@ def diagnose(
             "Leave `numbers` out for ten from one to all."
         )
     everything = sample(system, x, key=jax.random.key(0))
+    names = variable_names(system, closure, x[0])
+    observed = len(closure.observable(everything.x[0]))
+    leading = len(names) if leading is None else leading
+    if not observed <= leading <= len(names):
+        raise ValueError(
+            f"leading must lie between the number of observables, {observed}, and that of all "
+            f"macroscopic variables, {len(names)}, but got {leading}."
+        )
     facts, variances = jax.tree.map(
         lambda a: np.asarray(a, float), _pilot(system, closure, everything, candidates, numbers)
     )
-    rates, scale = facts["y"], facts["y"].var(axis=0)
-    names = variable_names(system, closure, x[0])
-    observed = len(closure.observable(everything.x[0]))
+    z, rates = facts["z"][:, :leading], facts["y"][:, :leading]
+    scale = rates.var(axis=0)
     curves = {
-        (estimator, design): np.stack([variances[design, s][row] / scale for s in numbers])
+        (estimator, design): np.stack(
+            [variances[design, s][row][:leading] / scale for s in numbers]
+        )
         for estimator, row in _SUM.items()
         for design in candidates
     }
@@ -192,11 +205,11 @@ def diagnose(
     if force_seconds is not None:
         seconds["force"] = force_seconds
     overhead = (seconds["neighbours"] + seconds["encoding"]) / seconds["force"]
-    defect = _defect(facts["z"], rates)
+    defect = _defect(z, rates)
     variance = _mean_defect(defect) + curves[best].mean(axis=1)
     cost = variance * (overhead + np.array(numbers))
     return Diagnosis(
-        names=names,
+        names=names[:leading],
         observables=observed,
         sites=total,
         number=number,

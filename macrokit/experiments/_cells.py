@@ -122,27 +122,58 @@ def labelled(
 ) -> list[tuple[Labels, int]]:
     """The labels of each seed, and what they cost in forces. `report`: told of snapshots done.
 
+    What the cell before has bought is not bought again, where it is the first part of this: by the
+    same estimator and design, but fewer snapshots.
+    """
+    kind = (cell.estimator, cell.design, cell.fraction, cell.order, benchmark.closure_name, *seeds)
+    count = cell.snapshots(benchmark.system.num_sites)
+    held = benchmark.bought.pop(kind, [])
+    benchmark.bought.clear()  # of other kinds
+    first = min(count, len(held[0][1])) if held else 0
+    report(first * len(seeds))
+    if first < count:
+        new = _bought(benchmark, cell, seeds, first, report)
+        held = [_longer(own, more) for own, more in zip(held, new, strict=True)] if held else new
+    benchmark.bought[kind] = held
+    every = np.arange(count)
+    return [(_weighed(own[every], cell), int(distinct[:count].sum())) for own, distinct in held]
+
+
+# Of one seed: its labels in the metric W = 1, and the forces that each snapshot cost.
+Bought = tuple[Labels, Int[np.ndarray, " snapshots"]]
+
+
+def _longer(held: Bought, new: Bought) -> Bought:
+    return joined([held[0], new[0]]), np.concatenate([held[1], new[1]])
+
+
+def _bought(
+    benchmark: Benchmark, cell: Cell, seeds: Sequence[int], first: int, report: Callable[[int], Any]
+) -> list[Bought]:
+    """What each seed buys from its snapshot number `first` on.
+
     In blocks that fit in memory, run after run for all seeds together, so that each run is read
     from disk once. Nothing depends on the blocks.
     """
     estimator = estimators.TABLE[cell.estimator]()
-    run, time, keys = zip(*(chosen(benchmark, cell, seed) for seed in seeds), strict=True)
+    chosen_by = [[part[first:] for part in chosen(benchmark, cell, seed)] for seed in seeds]
+    run, time, keys = zip(*chosen_by, strict=True)
     run, time, keys = np.concatenate(run), np.concatenate(time), jax.numpy.concatenate(keys)
     order = np.lexsort((time, run))
 
-    def work(mine: np.ndarray) -> tuple[Labels, np.ndarray]:
+    def work(mine: np.ndarray) -> Bought:
         snapshots = buy(benchmark, cell, run[mine], time[mine], keys[mine])
         labels = label(estimator, benchmark.closure, snapshots, spread=1.0)
         report(len(mine))
         return labels, snapshots.distinct
 
     size = max(1, _NUMBERS // (benchmark.system.num_sites * benchmark.system.num_channels))
-    blocks = [order[first : first + size] for first in range(0, len(order), size)]
+    blocks = [order[begin : begin + size] for begin in range(0, len(order), size)]
     # The first alone: it compiles for the others.
     parts = [work(blocks[0]), *in_threads(work, blocks[1:])]
     back = np.argsort(order).reshape(len(seeds), -1)
     labels, distinct = joined([part for part, _ in parts]), np.concatenate([d for _, d in parts])
-    return [(_weighed(labels[own], cell), int(distinct[own].sum())) for own in back]
+    return [(labels[own], distinct[own]) for own in back]
 
 
 def _weighed(labels: Labels, cell: Cell) -> Labels:

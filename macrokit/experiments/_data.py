@@ -22,8 +22,9 @@ from ._assets import lennard_jones_start, pretrained
 from ._closures import RECIPES, make_closure
 from ._folders import data_folder
 
-# States that a closure is made of: at most so many, and no more numbers than fit in memory.
-_CLOSURE_STATES, _NUMBERS = 20_000, 1 << 24
+# States that a closure is made of: at most so many, and no more numbers than fit in memory; but of
+# the largest systems several for each direction.
+_CLOSURE_STATES, _NUMBERS, _LEAST_STATES = 20_000, 1 << 24, 200
 # Trajectories of more numbers are kept on disk.
 _IN_MEMORY = 1 << 25
 # Of Allen–Cahn: time between frames, and how many; the largest ring has gone at r₁²/2 = 0.08.
@@ -35,7 +36,7 @@ class Benchmark:
     """A system with its closure and three disjoint sets of trajectories.
 
     Training trajectories are for snapshots; every choice is made on validation trajectories; test
-    trajectories are looked at once.
+    trajectories are looked at once. `made` and `bought` are kept for who asks next.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Benchmark:
     test: Trajectories | StoredTrajectories
     closure_name: tuple[str, int] | None = ("shipped", 0)
     made: dict[tuple[str, int], Closure] = dataclasses.field(default_factory=dict, repr=False)
+    bought: dict[tuple, Any] = dataclasses.field(default_factory=dict, repr=False)
 
     def with_closure(self, name: str, seed: int = 0) -> "Benchmark":
         """The same data with the shipped closure, or one made by a recipe and a seed.
@@ -61,6 +63,7 @@ class Benchmark:
         else:
             lengths = self.training.lengths
             count = affordable(_CLOSURE_STATES, self.system, lengths, numbers=_NUMBERS)
+            count = max(count, min(_LEAST_STATES, int(lengths.sum())))
             states = spread(self.training, count, key=jax.random.key(seed))
             closure = make_closure(RECIPES[name], self.system, states, seed=seed)
             self.made[name, seed] = closure
