@@ -66,16 +66,21 @@ class LennardJones(AbstractAtoms):
 
     # --- states -------------------------------------------------------------------------------
 
-    def placement(self, *, key: Key, steps: int = 150) -> Vectors:
-        """Positions r from which a simulation can begin: drawn evenly in the box, then moved along
-        the force for so many `steps`, by at most 0.1 a step."""
-        drawn = jax.random.uniform(key, (self.atoms, 3), maxval=self.box)
-        x = jnp.concatenate([drawn, jnp.zeros_like(drawn)], axis=1)
+    def placement(self, *, key: Key) -> Vectors:
+        """Positions r from which a simulation can begin: drawn evenly in the box, then `relaxed`."""
+        return self.relaxed(jax.random.uniform(key, (self.atoms, 3), maxval=self.box))
+
+    def relaxed(self, r: Vectors, *, steps: int = 150) -> Vectors:
+        """Positions moved along the force for so many `steps`, by at most 0.1 a step: also of atoms
+        that lie almost upon each other."""
+        x = jnp.concatenate([r, jnp.zeros_like(r)], axis=1)
 
         def move(_: Array, carry: tuple[Array, VerletList | None]) -> tuple:
             x, neighbours = carry
             neighbours = self.renewed(neighbours, x)
             force = self.force_at(x, jnp.arange(self.atoms), neighbours=neighbours)[:, 3:]
+            # Of a pair at 0.03 the square of the force is no number in single precision.
+            force = jnp.clip(jnp.nan_to_num(force), -1e9, 1e9)
             size = jnp.sqrt((force**2).sum(axis=1, keepdims=True))
             away = force * jnp.minimum(2e-3, 0.1 / jnp.maximum(size, 1e-6))
             return x.at[:, :3].add(away), neighbours
