@@ -26,6 +26,7 @@ from ._closure import nonlinear_closure as nonlinear_closure
 from ._diagnostics import field_error as field_error
 from ._diagnostics import lift_defect as lift_defect
 from ._gauge import Diagnosis as Diagnosis
+from ._gauge import closure_defect as closure_defect
 from ._gauge import diagnose as diagnose
 from ._memory import release_memory as release_memory
 from ._optimiser import Cosine as Cosine

@@ -205,7 +205,7 @@ def diagnose(
     if force_seconds is not None:
         seconds["force"] = force_seconds
     overhead = (seconds["neighbours"] + seconds["encoding"]) / seconds["force"]
-    defect = _defect(z, rates)
+    defect = closure_defect(z, rates)
     variance = _mean_defect(defect) + curves[best].mean(axis=1)
     cost = variance * (overhead + np.array(numbers))
     return Diagnosis(
@@ -231,7 +231,9 @@ def variable_names(
     """Of the macroscopic variables: the observables', then ẑ1, ẑ2 …"""
     x = jnp.asarray(x)
     observed, learned = len(closure.observable(x)), len(closure.encoder(x))
-    named = system.observable_names or tuple(f"z*{k + 1}" for k in range(observed))
+    named = tuple(system.observable_names)
+    if len(named) != observed:  # the closure's own
+        named = tuple(f"z*{k + 1}" for k in range(observed))
     return (*named, *(f"ẑ{k + 1}" for k in range(learned)))
 
 
@@ -274,13 +276,27 @@ def _pilot(
     return facts, jax.tree.map(lambda a: a.mean(axis=0), variances)
 
 
-def _defect(z: np.ndarray, y: np.ndarray) -> Float[np.ndarray, " d"]:
-    """δ: what a kernel ridge regression of y on z misses on the state that it was not given.
+def closure_defect(
+    z: Float[AnyArray, "states variables"], y: Float[AnyArray, "states rates"]
+) -> Float[np.ndarray, " rates"]:
+    """δ = E Var(y | z)/Var y of each rate: the share of it that cannot be told from z; an upper
+    bound, which falls with more states. For variables of your own choice, before they are made a
+    closure.
 
-    Leave-one-out residuals in closed form, rᵢ = αᵢ/(K + λ)⁻¹ᵢᵢ; of all kernels and λ, the best one.
+    What a kernel ridge regression of y on z misses on the state that it was not given:
+    leave-one-out residuals in closed form, rᵢ = αᵢ/(K + λ)⁻¹ᵢᵢ; of all kernels and λ, the best one.
+
+    - `z`: of some 50 states or more. - `y`: rates of change there.
+
+    Raises `ValueError` when they are not of the same states, or with fewer than 10.
     """
-    z = (z - z.mean(axis=0)) / z.std(axis=0)
-    y = (y - y.mean(axis=0)) / y.std(axis=0)
+    z, y = np.asarray(z, float), np.asarray(y, float)
+    if z.ndim != 2 or y.ndim != 2 or len(z) != len(y) or len(z) < 10:
+        raise ValueError(
+            "z and y must hold one row for each of at least 10 states, but have shapes "
+            f"{z.shape} and {y.shape}."
+        )
+    z, y = ((a - a.mean(axis=0)) / np.where(a.std(axis=0) > 0, a.std(axis=0), 1) for a in (z, y))
     distance = ((z[:, None] - z[None]) ** 2).sum(axis=-1) / z.shape[1]
     missed = np.ones(y.shape[1])  # the mean alone
     # A smooth function about a linear or a quadratic one, which forces often are: far from the

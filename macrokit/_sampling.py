@@ -32,7 +32,7 @@ class Snapshots(eqx.Module):
     force: Float[Array, "snapshots drawn channels"]
     weights: Float[Array, "snapshots drawn"]
     known: Float[Array, "snapshots sites free"]
-    free: tuple[int, ...]
+    free: tuple[int, ...] = eqx.field(static=True)
 
     def __init__(
         self,

@@ -7,11 +7,13 @@ import equinox as eqx
 import jax
 import numpy as np
 import pytest
-from catalogue import closure, states
+from catalogue import Ring, closure, states
 from test_optimiser import assert_same
 
 import macrokit as mk
+from macrokit._sampling import spread_indices
 from macrokit.experiments import Contest, Learner, compare, open_comparison, predict
+from macrokit.experiments._contest import buy, member_key
 from macrokit.systems import PredatorPrey
 
 FULL = Learner("full", "exact", 1.0, model="mlp", width=8)
@@ -44,6 +46,27 @@ def contest() -> Contest:
 def reports(contest: Contest) -> list:
     """Of a contest that nothing interrupted."""
     return list(compare(contest, every=4))
+
+
+def test_free_forces_are_known_on_every_site() -> None:
+    """In rounds whose last block is not full: what is known for nothing is labelled as by hand."""
+    ring = Ring()
+    pool = mk.simulate(ring, states(ring, 4), duration=1, step=0.05, every=2)
+    part = Learner("part", "difference", 0.25, "without-replacement", model="mlp", width=8)
+    contest = Contest(ring, closure(ring), pool, pool, (part,), (9, 21), steps=1, members=1)
+    (labels,), cost = buy(contest, part, 0, 21)
+    assert (cost, len(labels.z)) == (21, 7)
+    snapshot_key, site_key = jax.random.split(member_key(contest, 0, 0))
+    run, time = spread_indices(pool.lengths, 7, key=snapshot_key)
+    first = mk.sample(
+        ring,
+        pool.take(run[:3], time[:3]),
+        fraction=0.25,
+        design=mk.designs.WithoutReplacement(),
+        key=jax.random.fold_in(site_key, 0),
+    )
+    by_hand = mk.label(mk.estimators.Difference(), contest.closure, first, spread=contest.units)
+    np.testing.assert_allclose(labels.b[:3], by_hand.b, rtol=1e-4, atol=1e-5)
 
 
 def timeless(scores) -> list:

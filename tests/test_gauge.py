@@ -8,7 +8,7 @@ import pytest
 from catalogue import DESIGNS, Heat, Ring, closure, host_system, state, states
 
 import macrokit as mk
-from macrokit._gauge import _defect, diagnose
+from macrokit._gauge import closure_defect, diagnose
 
 RING = Ring()
 KEY = jax.random.key(0)
@@ -85,7 +85,7 @@ def test_the_defect_is_the_noise_that_z_does_not_tell(share: float) -> None:
     z = rng.normal(size=(300, 2))
     smooth = np.sin(z[:, :1]) + 0.3 * z[:, 1:] ** 2
     y = smooth / smooth.std() * np.sqrt(1 - share) + np.sqrt(share) * rng.normal(size=(300, 1))
-    (found,) = _defect(z, y)
+    (found,) = closure_defect(z, y)
     assert found == pytest.approx(share, abs=0.06 if share else 1e-3)
 
 
@@ -94,7 +94,12 @@ def test_the_defect_of_a_quadratic_field_is_nothing() -> None:
     rng = np.random.default_rng(3)
     z = rng.normal(size=(50, 4)) * rng.exponential(size=(50, 1))
     y = np.stack([z[:, 0] * (1 - z[:, 0] - z[:, 1]), z[:, 1] * z[:, 2] - z[:, 3]], axis=1)
-    assert _defect(z, y).max() < 1e-6
+    assert closure_defect(z, y).max() < 1e-6
+
+
+def test_the_defect_of_other_shapes(as_user: None) -> None:
+    with pytest.raises(ValueError, match=r"at least 10 states, but have shapes \(20, 2\) and"):
+        closure_defect(np.ones((20, 2)), np.ones((19, 1)))
 
 
 def test_the_defect_of_closures_that_close_and_that_do_not() -> None:
@@ -117,6 +122,22 @@ def test_the_defect_of_closures_that_close_and_that_do_not() -> None:
     assert 0.1 < broken.defect[0] <= 1
     assert broken.names == ("z*1", "ẑ1")
     assert "of d(z*1)/dt cannot be told from z: the closure is" in broken.sentence
+
+
+def test_leading_variables_are_judged_alone() -> None:
+    """Two of three modes lead: what the third would add is neither given nor asked for."""
+    heat = Heat()
+    rng = np.random.default_rng(1)
+    x = (rng.normal(size=(40, 3)) @ heat.modes())[..., None].astype(np.float32)
+    whole = diagnose(heat, heat.closure(), x, candidates=CANDIDATES)
+    first = diagnose(heat, heat.closure(), x, candidates=CANDIDATES, leading=2)
+    assert first.names == whole.names[:2]
+    for names, curve in first.curves.items():
+        np.testing.assert_allclose(curve, whole.curves[names][:, :2], rtol=1e-6)
+    assert first.defect.max() < 1e-6  # each mode decays by itself
+
+    with pytest.raises(ValueError, match="leading must lie between the number of observables, 2"):
+        diagnose(heat, heat.closure(), x, candidates=CANDIDATES, leading=1)
 
 
 def test_the_sentence(ring: mk.Diagnosis) -> None:

@@ -247,6 +247,15 @@ def test_a_placement_is_relaxed() -> None:
     assert 0.98 < apart.min() < 1.12
 
 
+def test_atoms_upon_each_other_are_taken_apart() -> None:
+    """At a distance of 0.01 the force has no square in single precision, at 1e-4 it is infinite."""
+    system = LennardJones(200, 6.3)
+    r = jax.random.uniform(jax.random.key(0), (200, 3), maxval=6.3)
+    r = r.at[1].set(r[0] + 1e-2).at[3].set(r[2] + 1e-4)
+    relaxed = eqx.filter_jit(system.relaxed)(r)
+    assert 0.9 < distances(np.asarray(relaxed), 6.3)[np.triu_indices(200, 1)].min() < 1.12
+
+
 def test_velocities_have_temperature_one_and_no_momentum() -> None:
     system = LennardJones()
     v = system.velocities(key=jax.random.key(0))

@@ -243,3 +243,19 @@ def test_atoms_are_in_the_box_and_the_drawn_ones_apart() -> None:
         np.stack([bought.x, bought.y, bought.z], 1), r[drawn] % 10, atol=0.01
     )
     assert figure.layout.scene.aspectmode == "cube"
+
+
+def test_scaling() -> None:
+    costs = [
+        {"estimator": "exact", "sites": 100, "forces": [1e3, 4e3], "reached": True},
+        {"estimator": "exact", "sites": 400, "forces": [8e3, 8e3], "reached": False},
+        {"estimator": "difference", "sites": 100, "forces": [5e2, 5e2], "reached": True},
+    ]
+    costs = [c | {"forces": np.array(c["forces"]), "seconds": np.ones(2)} for c in costs]
+    full, full_seconds, part, _ = plots.scaling_figure(costs, 2e-2).data
+    np.testing.assert_allclose(full.y, [2_000, 8_000])
+    np.testing.assert_allclose(full.error_y.array, [2_000, 0])
+    np.testing.assert_allclose(full.error_y.arrayminus, [1_000, 0])
+    assert (full.name, full.marker.symbol) == ("all sites", ("circle", "circle-open"))
+    np.testing.assert_allclose(full_seconds.y, [1, 1])
+    assert (part.name, list(part.y)) == ("some sites, difference", pytest.approx([500]))

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from macrokit.experiments import forces_to_reach, interval, paired_ratio, rank_correlation
+from macrokit.experiments import (
+    costs_to_reach,
+    forces_to_reach,
+    interval,
+    paired_ratio,
+    rank_correlation,
+)
 
 
 def test_the_interval_is_students() -> None:
@@ -64,3 +70,32 @@ def test_forces_to_reach_an_error() -> None:
     ]
     assert forces_to_reach(0.004, runs) == pytest.approx([250, np.inf, 100, np.inf, 1_600])
     assert forces_to_reach(0.04, runs)[1] == pytest.approx(625)
+
+
+def test_costs_to_reach_an_error_by_size_and_estimator() -> None:
+    def of_size(sites: int, drawn: int, forces: int, errors: list[float]) -> dict:
+        return {
+            "estimator": "exact" if drawn == sites else "difference",
+            "sites": sites,
+            "fraction": drawn / sites,
+            "forces_training": forces,
+            "errors": errors,
+            "snapshot_seconds": {"force": 0.03, "encoding": 0.02},
+        }
+
+    full, part, larger = costs_to_reach(
+        2e-2,
+        [
+            of_size(100, 100, 1_000, [4e-2, 4e-2]),
+            of_size(100, 100, 4_000, [1e-2, 1e-2]),
+            of_size(100, 50, 500, [1e-2, 4e-3]),
+            of_size(400, 400, 4_000, [3e-2, 3e-2]),
+        ],
+    )
+    assert (full["estimator"], full["sites"], full["reached"]) == ("exact", 100, True)
+    assert full["forces"] == pytest.approx([2_000] * 2)
+    assert full["seconds"] == pytest.approx([2_000 * 0.05 / 100] * 2)
+    assert (part["estimator"], part["reached"]) == ("difference", True)
+    assert part["seconds"] == pytest.approx([0.5] * 2)
+    assert (larger["sites"], larger["reached"]) == (400, False)
+    assert larger["forces"] == pytest.approx([4_000] * 2)

@@ -33,6 +33,7 @@ from ._settings import EXPERIMENTS as EXPERIMENTS
 from ._settings import Cell as Cell
 from ._settings import Experiment as Experiment
 from ._size import size as size
+from ._statistics import costs_to_reach as costs_to_reach
 from ._statistics import forces_to_reach as forces_to_reach
 from ._statistics import interval as interval
 from ._statistics import paired_ratio as paired_ratio

@@ -68,6 +68,32 @@ def forces_to_reach(error: float, runs: Sequence[dict[str, Any]]) -> Float[np.nd
     return taken
 
 
+def costs_to_reach(error: float, runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What each estimator paid for an `error` by size of the system: `forces` of each seed, and the
+    `seconds` that they and their labels take by the measured `snapshot_seconds`. Where not all
+    seeds `reached` it, the largest budget stands for those that did not.
+
+    - `runs`: of several sizes, estimators and budgets.
+    """
+    costs = []
+    for estimator, sites in dict.fromkeys((run["estimator"], run["sites"]) for run in runs):
+        mine = [run for run in runs if (run["estimator"], run["sites"]) == (estimator, sites)]
+        forces = forces_to_reach(error, mine)
+        most = max(run["forces_training"] for run in mine)
+        snapshot = mine[0]["snapshot_seconds"]
+        each = (snapshot["force"] + snapshot["encoding"]) / (mine[0]["fraction"] * sites)
+        costs.append(
+            {
+                "estimator": estimator,
+                "sites": sites,
+                "reached": bool(np.isfinite(forces).all()),
+                "forces": np.minimum(forces, most),
+                "seconds": np.minimum(forces, most) * each,
+            }
+        )
+    return costs
+
+
 def or_infinite(error: float | None) -> float:
     """A recorded error as a number: that of a diverged network is `None`."""
     return np.inf if error is None else error

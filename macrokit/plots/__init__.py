@@ -16,6 +16,7 @@ from ._runs import recorded_figure as recorded_figure
 from ._runs import score_traces as score_traces
 from ._runs import scores_figure as scores_figure
 from ._runs import sites_figure as sites_figure
+from ._scaling import scaling_figure as scaling_figure
 from ._style import COLOURS as COLOURS
 from ._style import ERROR as ERROR
 from ._style import FIELD_ERROR as FIELD_ERROR

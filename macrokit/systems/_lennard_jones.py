@@ -67,7 +67,7 @@ class LennardJones(AbstractAtoms):
     # --- states -------------------------------------------------------------------------------
 
     def placement(self, *, key: Key) -> Vectors:
-        """Positions r from which a simulation can begin: drawn evenly in the box, then `relaxed`."""
+        """Positions r from which a simulation can begin: drawn evenly in the box, and `relaxed`."""
         return self.relaxed(jax.random.uniform(key, (self.atoms, 3), maxval=self.box))
 
     def relaxed(self, r: Vectors, *, steps: int = 150) -> Vectors:
