@@ -24,12 +24,12 @@ REFERENCE = load_arrays(ROOT / "tests" / "data" / "lennard-jones-reference.npz")
 X = REFERENCE["x"]
 
 
-def crystal(atoms: int, box: float, *, seed: int = 0) -> np.ndarray:
+def crystal(atoms: int, box: float, *, shaken: float = 0.15, seed: int = 0) -> np.ndarray:
     """Shaken atoms on a cubic lattice, the velocities of a gas."""
     rng = np.random.default_rng(seed)
     side = int(np.ceil(atoms ** (1 / 3)))
     grid = np.stack(np.meshgrid(*3 * [np.arange(side)]), axis=-1).reshape(-1, 3)[:atoms]
-    r = grid * (box / side) + rng.uniform(-0.15, 0.15, (atoms, 3))
+    r = grid * (box / side) + rng.uniform(-shaken, shaken, (atoms, 3))
     return np.concatenate([r, rng.normal(size=(atoms, 3))], axis=1)
 
 
@@ -89,6 +89,22 @@ def test_the_force_is_that_of_jax(cutoff: float, double) -> None:
     np.testing.assert_allclose(
         ours.potential_energy(jax.numpy.asarray(X)), theirs.potential_energy(X), rtol=1e-12
     )
+
+
+@needs_lammps
+@pytest.mark.slow
+def test_the_force_of_a_large_box_is_that_of_jax(double) -> None:
+    """51,200 atoms as in a liquid: all, some from a list in hand, and some from bare positions."""
+    atoms, box = 51_200, 40.0
+    ours, x = LennardJones(atoms, box), crystal(atoms, box, shaken=0.05)
+    force = LammpsLennardJones(atoms, box).force(x)
+    assert 10 < np.abs(force).max() < 1e3
+    listed = jax.jit(ours.neighbours)(x)
+    drawn = np.random.default_rng(1).choice(atoms, 50, replace=False)
+    for sites in (np.arange(atoms), drawn):
+        some = jax.jit(ours.force_at)(x, sites, neighbours=listed)
+        np.testing.assert_allclose(some, force[sites], rtol=0, atol=1e-10)
+    np.testing.assert_allclose(jax.jit(ours.force_at)(x, drawn), force[drawn], rtol=0, atol=1e-10)
 
 
 @needs_lammps
