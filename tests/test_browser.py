@@ -18,6 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOK = ROOT / "notebooks" / "01_predator_prey.ipynb"
+LENNARD_JONES = ROOT / "notebooks" / "02_lennard_jones.ipynb"
 ALLEN_CAHN = ROOT / "notebooks" / "03_allen_cahn.ipynb"
 LABORATORY = ROOT / "notebooks" / "04_why_partial_forces_work.ipynb"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -235,6 +236,24 @@ def test_slide_through_frames_while_it_learns(person: Person) -> None:
     person.nudge("outer")
     person.nudge("frame")
     assert person.page.get_by_text(", 400 nodes drawn").is_visible()
+
+    person.press("Stop")
+    measured["stop"] = person.until_it_says("Stopped")
+    assert measured["stop"] < 4
+
+
+@pytest.mark.parametrize("folder", [LENNARD_JONES], indirect=True)
+def test_turn_the_atoms_while_they_are_learned_from(person: Person) -> None:
+    measured = person.measured
+    measured["first live plot"] = person.open(150)
+    measured["frame to picture"] = min(person.nudge("frame") for _ in range(3))
+    measured["turn to picture"] = min(person.nudge("turn") for _ in range(3))
+
+    person.press("Start")
+    measured["start to training"] = person.until_it_says("Running: each learner", 120)
+    person.nudge("T at the start")
+    person.nudge("turn")
+    assert person.page.get_by_text(", 50 atoms drawn").is_visible()
 
     person.press("Stop")
     measured["stop"] = person.until_it_says("Stopped")

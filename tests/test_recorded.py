@@ -247,3 +247,27 @@ def test_readme_quotes_lennard_jones() -> None:
         cells = [f"{published:.2e} ± {spread:.1e}".replace("e-0", "e-")]
         cells += [entry(recorded[name]) for name in ("lifted", "difference", "exact")]
         assert f"| {MODELS[model]} | {' | '.join(cells)} |" in readme
+
+
+# --- Lennard-Jones, 51,200 atoms ------------------------------------------------------------------
+
+
+def largest() -> dict:
+    (run,) = runs("lennard-jones-51200-full")
+    return run
+
+
+def test_51200_atoms_are_learned_from_fifty() -> None:
+    run = largest()
+    assert (run["sites"], run["forces_training"], run["diverged"]) == (51_200, 250_000, 0)
+    assert (run["fraction"], run["seeds"]) == (50 / 51_200, list(range(8)))
+    assert run["error_mean"] <= 3e-3
+
+
+def test_readme_quotes_51200_atoms() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    run = largest()
+    assert f"eight networks: an error of {entry(run)}, " in readme
+    seconds = run["snapshot_seconds"]
+    label = seconds["force"] + seconds["encoding"]
+    assert f"The forces on fifty atoms and their label take {1e3 * label:.0f} ms" in readme

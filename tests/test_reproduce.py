@@ -154,6 +154,17 @@ def test_an_experiment_of_several_sizes(
     assert [run["seeds"][0] for run in record["runs"]] == [0, 2, 4] * 2
 
 
+def test_an_experiment_of_one_cell(
+    folder: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is known of all cells and what came of the only one have files of their own."""
+    alone = Experiment("predator-prey", CELLS[:1], trajectories=8, test_trajectories=4)
+    monkeypatch.setitem(EXPERIMENTS, ("tiny", "fair", "small"), alone)
+    (run,) = json.loads(reproduce("tiny").read_text())["runs"]
+    assert run["seeds"][0] == 0
+    assert "predicted" in run
+
+
 @pytest.mark.slow
 def test_real_cells(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed in the middle of the second and resumed: the record of a run that was not."""

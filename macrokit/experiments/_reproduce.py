@@ -115,7 +115,7 @@ def _run_size(experiment: Experiment, cells: tuple[Cell, ...], work: Path) -> li
     """The cells on one set of data."""
     benchmark: Benchmark | None = None
     files = [work / f"{_fingerprint(cell)}.json" for cell in cells]
-    known = work / f"{_fingerprint(*cells)}.json"
+    known = work / f"known-{_fingerprint(*cells)}.json"
     for cell, finished in zip(cells, files, strict=True):
         if not finished.exists():
             # Data are made from a seed: cheaper to make again than to keep.
