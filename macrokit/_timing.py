@@ -16,8 +16,8 @@ from ._types import AnyArray
 from .estimators import Difference, Lifted, label
 from .systems import AbstractHostSystem, AbstractSystem
 
-# Of large systems fewer states are timed.
-_NUMBERS = 1 << 21
+# Of large systems fewer states are timed; numbers in a block of states that are labelled together.
+_NUMBERS, _BLOCK = 1 << 21, 1 << 24
 
 
 def measured_seconds(
@@ -57,7 +57,7 @@ def snapshot_seconds(
 ) -> dict[str, float]:
     """What one snapshot costs here, part by part, in seconds: the "force" on the chosen sites from
     `x` alone; a neighbour "list", and the "force, list in hand", of systems that have lists; and
-    the "encoding", with J, M and the label."""
+    the "encoding", with J, M and the label, of one among many."""
     x, sites = jnp.asarray(x), jnp.asarray(sites)
     at = eqx.filter_jit(lambda x, s, n: system.force_at(x, s, neighbours=n))
     listed = eqx.filter_jit(lambda x: system.neighbours(x))
@@ -69,8 +69,12 @@ def snapshot_seconds(
         taken["force, list in hand"] = _timed(lambda: at(x, sites, neighbours))
     free = system.free_channels
     known = system.free_force(x)[None] if free else None
-    one = Snapshots(x[None], sites[None], force[None], free=free, known=known)
-    taken["encoding"] = _timed(lambda: label(Difference(), closure, one, spread=1.0).b)
+    # In a block, for which some things are made once.
+    count = max(1, min(50, _BLOCK // x.size))
+    arrays = (x[None], sites[None], force[None], known)
+    x, sites, force, known = (None if a is None else jnp.repeat(a, count, axis=0) for a in arrays)
+    block = Snapshots(x, sites, force, free=free, known=known)
+    taken["encoding"] = _timed(lambda: label(Difference(), closure, block, spread=1.0).b) / count
     return taken
 
 

@@ -33,7 +33,7 @@ def table(runs: list[dict[str, Any]]) -> str:
     lines.insert(1, "-" * len(lines[0]))
     seeds = len(runs[0]["seeds"])
     lines.append(f"relative error of the roll-out, {seeds} seeds; interval of the mean")
-    if "predicted" in columns:
+    if "predicted" in columns and len(runs) > 2:
         ranks = f"{rank_correlation(runs):.2f} over {len(runs)} runs"
         lines.append(f"rank correlation of mean and predicted: {ranks}")
     return "\n".join(lines)
