@@ -236,7 +236,8 @@ def test_atoms_are_in_the_box_and_the_drawn_ones_apart() -> None:
     r = RNG.uniform(-10, 20, size=(30, 3))
     drawn = np.array([4, 17])
     figure = plots.atoms_figure(r, 10.0, drawn)
-    others, bought = figure.data
+    others, bought, edges = figure.data
+    assert (len(edges.x), np.nanmin(edges.x), np.nanmax(edges.y)) == (36, 0, 10)
     assert bought.name == "2 atoms whose force is bought"
     assert (len(others.x), others.marker.color != bought.marker.color) == (28, True)
     np.testing.assert_allclose(

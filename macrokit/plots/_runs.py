@@ -1,5 +1,6 @@
 """Runs and scores: fields, observables, errors against forces."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -151,9 +152,17 @@ def atoms_figure(
         figure.add_trace(
             go.Scatter3d(x=x, y=y, z=z, mode="markers", marker=marker, name=name, hoverinfo="skip")
         )
+    corners = np.array(list(itertools.product((0, box), repeat=3)))
+    edges = [(a, b) for a, b in itertools.combinations(corners, 2) if (a != b).sum() == 1]
+    x, y, z = np.array([(a, b, 3 * [np.nan]) for a, b in edges]).reshape(-1, 3).T
+    line = {"color": GREY, "width": 2}
+    figure.add_trace(
+        go.Scatter3d(x=x, y=y, z=z, mode="lines", line=line, showlegend=False, hoverinfo="skip")
+    )
     axis = {"visible": False, "range": [0, box]}
     scene = {"xaxis": axis, "yaxis": axis, "zaxis": axis, "aspectmode": "cube"}
-    return style(figure).update_layout(scene=scene, margin={"l": 0, "r": 0, "b": 0})
+    scene["camera"] = {"eye": {"x": 1.5, "y": 0.9, "z": 0.7}}
+    return style(figure, height=480).update_layout(scene=scene, margin={"l": 0, "r": 0, "b": 0})
 
 
 def score_traces(
