@@ -161,7 +161,7 @@ def atoms_figure(
     )
     axis = {"visible": False, "range": [0, box]}
     scene = {"xaxis": axis, "yaxis": axis, "zaxis": axis, "aspectmode": "cube"}
-    scene["camera"] = {"eye": {"x": 1.5, "y": 0.9, "z": 0.7}}
+    scene["camera"] = {"eye": {"x": 2.0, "y": 1.2, "z": 0.9}}
     return style(figure, height=480).update_layout(scene=scene, margin={"l": 0, "r": 0, "b": 0})
 
 
