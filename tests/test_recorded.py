@@ -240,6 +240,12 @@ def test_lennard_jones_is_better_than_published() -> None:
     assert min(recorded["difference"]["error_mean"] for recorded in by_model().values()) <= 6e-4
 
 
+def test_where_labels_have_no_noise_the_gauge_ranks_nothing() -> None:
+    """It expects less than 1e-6 of every run, and the better of them are those of fewer labels."""
+    assert max(run["predicted"] for run in runs(ATOMS)) < 1e-6
+    assert rank_correlation(runs(ATOMS)) < 0
+
+
 def test_readme_quotes_lennard_jones() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for model, recorded in by_model().items():
