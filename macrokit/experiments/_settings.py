@@ -359,8 +359,8 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
     ),
     ("lennard-jones-sizes", "fair", "small"): Experiment(
         "lennard-jones",
-        _sizes((200, 400), (20, 50), 300, seeds=2),
-        trajectories=4,
+        _sizes((200, 400), (20, 50), 3_000, seeds=2),
+        trajectories=10,
         test_trajectories=2,
         data={"start": "family"},
     ),
@@ -380,10 +380,10 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
         "lennard-jones",
         (
             _lennard_jones(
-                "difference", "onsagernet", 5_000, 400, atoms=400, steps=300, seeds=(0, 1)
+                "difference", "onsagernet", 5_000, 400, atoms=400, steps=3_000, seeds=(0, 1)
             ),
         ),
-        trajectories=4,
+        trajectories=10,
         test_trajectories=2,
         data={"start": "family"},
     ),
