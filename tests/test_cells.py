@@ -10,7 +10,7 @@ from catalogue import benchmark
 
 import macrokit as mk
 from macrokit._closure import encode_states
-from macrokit.experiments import Cell, _cells, run_cell
+from macrokit.experiments import Benchmark, Cell, _cells, run_cell
 from macrokit.experiments._cells import buy, chosen, labelled, summary
 
 CELL = Cell("lifted", 0.2, 2_000, steps=400, seeds=(0, 1), model="mlp", batch=32)
@@ -74,12 +74,12 @@ def test_a_killed_cell_resumes_bit_by_bit(whole: dict, tmp_path: Path) -> None:
             raise Killed
 
     with pytest.raises(Killed):
-        run_cell(benchmark(), CELL, checkpoint=checkpoint, save_every=0, report=killing)
+        run_cell(empty_handed(), CELL, checkpoint=checkpoint, save_every=0, report=killing)
     assert steps == [(100, 400), (200, 400), (300, 400)]
     steps.clear()
     paid = mk.hyperparameters(checkpoint)["seconds"]
     resumed = run_cell(
-        benchmark(), CELL, checkpoint=checkpoint, report=lambda step, *_: steps.append(step)
+        empty_handed(), CELL, checkpoint=checkpoint, report=lambda step, *_: steps.append(step)
     )
     assert steps == [300, 400]  # from the checkpoint at 200
     assert without_seconds(resumed) == without_seconds(whole)
@@ -120,10 +120,10 @@ def test_the_published_way_to_buy() -> None:
 @pytest.mark.parametrize("metric", ["spread", "rate", "unit"])
 def test_labels_do_not_depend_on_the_blocks(metric: str, monkeypatch) -> None:
     cell = dataclasses.replace(CELL, estimator="difference", metric=metric)
-    whole = labelled(benchmark(), cell, [3, 4])
+    whole = labelled(empty_handed(), cell, [3, 4])
     monkeypatch.setattr(_cells, "_NUMBERS", 100 * 17)  # 17 snapshots at a time
     for (ours, forces), (theirs, paid), seed in zip(
-        labelled(benchmark(), cell, [3, 4]), whole, (3, 4), strict=True
+        labelled(empty_handed(), cell, [3, 4]), whole, (3, 4), strict=True
     ):
         snapshots = bought(cell, seed)
         assert forces == paid == snapshots.forces
@@ -131,6 +131,37 @@ def test_labels_do_not_depend_on_the_blocks(metric: str, monkeypatch) -> None:
             np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-4)
         expected = encode_states(benchmark().closure, snapshots.x)
         np.testing.assert_allclose(ours.z, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("metric", ["spread", "rate"])
+def test_what_is_bought_grows_with_the_budget(metric: str, monkeypatch) -> None:
+    """As if all of it were bought at once; nothing twice, and nothing of another kind."""
+    cells = [
+        dataclasses.replace(CELL, estimator="difference", metric=metric, forces=forces)
+        for forces in (400, 1_000, 600)
+    ]
+    expected = [labelled(empty_handed(), cell, [3, 4]) for cell in cells]
+    counts, real = [], _cells.buy
+
+    def counted(data, cell, run, time, keys):
+        counts.append(len(run))
+        return real(data, cell, run, time, keys)
+
+    monkeypatch.setattr(_cells, "buy", counted)
+    data = empty_handed()
+    for cell, whole in zip(cells, expected, strict=True):
+        for (ours, forces), (theirs, paid) in zip(labelled(data, cell, [3, 4]), whole, strict=True):
+            assert forces == paid == cell.forces
+            for name in ("z", "S", "b", "c"):
+                np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-4)
+    assert sum(counts) == 2 * 50
+    labelled(data, dataclasses.replace(cells[0], estimator="lifted"), [3, 4])
+    assert sum(counts) == 2 * (50 + 20)
+
+
+def empty_handed() -> Benchmark:
+    """The data, with nothing bought on them."""
+    return dataclasses.replace(benchmark(), bought={})
 
 
 def test_the_metric_of_the_rates_weighs_all_alike() -> None:

@@ -140,7 +140,7 @@ def labelled(
 
 
 # Of one seed: its labels in the metric W = 1, and the forces that each snapshot cost.
-Bought = tuple[Labels, Int[np.ndarray, " snapshots"]]
+Bought = tuple[Labels, Int[np.ndarray, " _"]]
 
 
 def _longer(held: Bought, new: Bought) -> Bought:
