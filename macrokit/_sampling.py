@@ -177,10 +177,11 @@ def affordable(
     lengths: Int[AnyArray, " trajectories"],
     *,
     numbers: int,
+    least: int = 50,
 ) -> int:
     """`count` snapshots of runs of these lengths, or as many as there are. Of a large system fewer:
-    as many as hold so many `numbers`, which are in memory at a time; but 50."""
-    fitting = max(50, numbers // (system.num_sites * system.num_channels))
+    as many as hold so many `numbers`, which are in memory at a time; but `least`."""
+    fitting = max(least, numbers // (system.num_sites * system.num_channels))
     return min(count, fitting, int(np.sum(lengths)))
 
 

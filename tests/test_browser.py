@@ -225,35 +225,27 @@ def test_start_move_stop_resume(person: Person) -> None:
     assert person.percent() > stopped
 
 
-@pytest.mark.parametrize("folder", [ALLEN_CAHN], indirect=True)
-def test_slide_through_frames_while_it_learns(person: Person) -> None:
+@pytest.mark.parametrize(
+    ("folder", "views", "knob", "drawn"),
+    [
+        (ALLEN_CAHN, ("frame",), "outer", ", 400 nodes drawn"),
+        (LENNARD_JONES, ("frame", "turn"), "T at the start", ", 50 atoms drawn"),
+    ],
+    indirect=["folder"],
+)
+def test_slide_through_frames_while_it_learns(
+    person: Person, views: tuple[str, ...], knob: str, drawn: str
+) -> None:
     measured = person.measured
     measured["first live plot"] = person.open(150)
-    measured["frame to picture"] = min(person.nudge("frame") for _ in range(3))
+    for view in views:
+        measured[f"{view} to picture"] = min(person.nudge(view) for _ in range(3))
 
     person.press("Start")
     measured["start to training"] = person.until_it_says("Running: each learner", 120)
-    person.nudge("outer")
-    person.nudge("frame")
-    assert person.page.get_by_text(", 400 nodes drawn").is_visible()
-
-    person.press("Stop")
-    measured["stop"] = person.until_it_says("Stopped")
-    assert measured["stop"] < 4
-
-
-@pytest.mark.parametrize("folder", [LENNARD_JONES], indirect=True)
-def test_turn_the_atoms_while_they_are_learned_from(person: Person) -> None:
-    measured = person.measured
-    measured["first live plot"] = person.open(150)
-    measured["frame to picture"] = min(person.nudge("frame") for _ in range(3))
-    measured["turn to picture"] = min(person.nudge("turn") for _ in range(3))
-
-    person.press("Start")
-    measured["start to training"] = person.until_it_says("Running: each learner", 120)
-    person.nudge("T at the start")
-    person.nudge("turn")
-    assert person.page.get_by_text(", 50 atoms drawn").is_visible()
+    person.nudge(knob)
+    person.nudge(views[-1])
+    assert person.page.get_by_text(drawn).is_visible()
 
     person.press("Stop")
     measured["stop"] = person.until_it_says("Stopped")

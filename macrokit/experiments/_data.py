@@ -62,8 +62,8 @@ class Benchmark:
             closure = self.made[name, seed]
         else:
             lengths = self.training.lengths
-            count = affordable(_CLOSURE_STATES, self.system, lengths, numbers=_NUMBERS)
-            count = max(count, min(_LEAST_STATES, int(lengths.sum())))
+            limits = {"numbers": _NUMBERS, "least": _LEAST_STATES}
+            count = affordable(_CLOSURE_STATES, self.system, lengths, **limits)
             states = spread(self.training, count, key=jax.random.key(seed))
             closure = make_closure(RECIPES[name], self.system, states, seed=seed)
             self.made[name, seed] = closure

@@ -210,15 +210,26 @@ def _lennard_jones(estimator: str, model: str, forces: int, sites: int, **more) 
 
 
 def _sizes(
-    sizes: tuple[int, ...], counts: tuple[int, ...], steps: int, seeds: int
+    sizes: tuple[int, ...],
+    counts: tuple[int, ...],
+    steps: int,
+    seeds: int,
+    estimators: tuple[str, ...] = ("exact", "difference"),
 ) -> tuple[Cell, ...]:
     """One learner on boxes of more and more atoms, from all forces of more and more snapshots, and
     from those on 50 atoms of as many."""
     chosen = {"steps": steps, "seeds": tuple(range(seeds))}
     return tuple(
-        _lennard_jones(estimator, "onsagernet", count * drawn, atoms, atoms=atoms, **chosen)
+        _lennard_jones(
+            estimator,
+            "onsagernet",
+            count * (atoms if estimator == "exact" else 50),
+            atoms,
+            atoms=atoms,
+            **chosen,
+        )
         for atoms in sizes
-        for estimator, drawn in (("exact", atoms), ("difference", 50))
+        for estimator in estimators
         for count in counts
     )
 
@@ -347,12 +358,7 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
     # The paper's figure 4, with one start for all sizes, against the truth.
     ("lennard-jones-sizes", "fair", "full"): Experiment(
         "lennard-jones",
-        _sizes(
-            (800, 2_700, 6_400, 21_600, 51_200),
-            (100, 200, 400),
-            20_000,
-            seeds=4,
-        ),
+        _sizes((800, 2_700, 6_400, 21_600, 51_200), (100, 200, 400), 20_000, seeds=4),
         trajectories=60,
         test_trajectories=10,
         data={"start": "family"},
@@ -367,22 +373,14 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
     # The paper's largest system: 307,200 coordinates, the forces on 50 atoms of 5,000 snapshots.
     ("lennard-jones-51200", "fair", "full"): Experiment(
         "lennard-jones",
-        (
-            _lennard_jones(
-                "difference", "onsagernet", 250_000, 51_200, atoms=51_200, seeds=tuple(range(8))
-            ),
-        ),
+        _sizes((51_200,), (5_000,), 20_000, seeds=8, estimators=("difference",)),
         trajectories=60,
         test_trajectories=10,
         data={"start": "family"},
     ),
     ("lennard-jones-51200", "fair", "small"): Experiment(
         "lennard-jones",
-        (
-            _lennard_jones(
-                "difference", "onsagernet", 5_000, 400, atoms=400, steps=3_000, seeds=(0, 1)
-            ),
-        ),
+        _sizes((400,), (100,), 3_000, seeds=2, estimators=("difference",)),
         trajectories=10,
         test_trajectories=2,
         data={"start": "family"},

@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from ._style import COLOURS, ERROR, GREY, legend_beside, log_axis, style
+from ._style import COLOURS, ERROR, GREY, from_best_to_worst, legend_beside, log_axis, style
 
 _SYMBOLS = ("circle", "diamond", "square", "x")
 EXPECTED = "expected: (δ + ν)/snapshots (1)"
@@ -33,7 +33,7 @@ def predicted_figure(runs: Sequence[Mapping[str, Any]]) -> go.Figure:
         figure.add_scatter(
             x=[run["predicted"] for run in group],
             y=[run["error_mean"] for run in group],
-            error_y=_from_best_to_worst(group) | {"color": colours[estimator]},
+            error_y=_bars(group) | {"color": colours[estimator]},
             text=[f"{run['loss']}, {run['design']}, {closure} closure" for run in group],
             hovertemplate="%{text}<br>%{y:.2e}<extra></extra>",
             name=estimator,
@@ -82,7 +82,7 @@ def sweep_figure(runs: Sequence[Mapping[str, Any]], sites: int) -> go.Figure:
             figure.add_scatter(
                 x=numbers,
                 y=[run["error_mean"] for run in group],
-                error_y=_from_best_to_worst(group) | {"color": colour},
+                error_y=_bars(group) | {"color": colour},
                 name=design,
                 legendgroup=design,
                 showlegend=column == 1,
@@ -111,9 +111,5 @@ def sweep_figure(runs: Sequence[Mapping[str, Any]], sites: int) -> go.Figure:
     return figure.update_yaxes(title_text=None, col=2).update_layout(legend={"y": 1.1})
 
 
-def _from_best_to_worst(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {
-        "array": [max(run["errors"]) - run["error_mean"] for run in runs],
-        "arrayminus": [run["error_mean"] - min(run["errors"]) for run in runs],
-        "thickness": 1.2,
-    }
+def _bars(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return from_best_to_worst([r["errors"] for r in runs], [r["error_mean"] for r in runs])

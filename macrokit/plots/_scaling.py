@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from ._style import COLOURS, style, thousands
+from ._style import COLOURS, from_best_to_worst, style, thousands
 
 SITES = "sites of the system (number)"
 
@@ -29,16 +29,12 @@ def scaling_figure(costs: Sequence[Mapping[str, Any]], error: float) -> go.Figur
     for colour, estimator in zip(COLOURS, estimators, strict=False):
         mine = [cost for cost in costs if cost["estimator"] == estimator]
         for column, what in enumerate(titles, start=1):
-            middle = np.array([np.exp(np.log(cost[what]).mean()) for cost in mine])
+            middle = [np.exp(np.log(cost[what]).mean()) for cost in mine]
             figure.add_scatter(
                 x=[cost["sites"] for cost in mine],
                 y=middle,
-                error_y={
-                    "array": np.array([cost[what].max() for cost in mine]) - middle,
-                    "arrayminus": middle - np.array([cost[what].min() for cost in mine]),
-                    "symmetric": False,
-                    "color": colour,
-                },
+                error_y=from_best_to_worst([cost[what] for cost in mine], middle)
+                | {"color": colour},
                 name="all sites" if estimator == "exact" else f"some sites, {estimator}",
                 showlegend=column == 1,
                 mode="lines+markers",

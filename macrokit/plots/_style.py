@@ -82,3 +82,15 @@ def thousands(number: int) -> str:
     if number >= 1_000_000:
         return f"{number / 1_000_000:g}M"
     return f"{number // 1000}k"
+
+
+def from_best_to_worst(
+    values: Sequence[Sequence[float]], middles: Sequence[float]
+) -> dict[str, Any]:
+    """Error bars over all `values` of each of the points at `middles`."""
+    pairs = list(zip(values, middles, strict=True))
+    return {
+        "array": [max(own) - middle for own, middle in pairs],
+        "arrayminus": [middle - min(own) for own, middle in pairs],
+        "thickness": 1.2,
+    }
