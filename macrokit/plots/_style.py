@@ -1,6 +1,6 @@
 """The house style: colours, axes, and what they are called."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,7 +85,7 @@ def thousands(number: int) -> str:
 
 
 def from_best_to_worst(
-    values: Sequence[Sequence[float]], middles: Sequence[float]
+    values: Sequence[Collection[float]], middles: Sequence[float]
 ) -> dict[str, Any]:
     """Error bars over all `values` of each of the points at `middles`."""
     pairs = list(zip(values, middles, strict=True))
