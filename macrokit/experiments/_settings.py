@@ -192,7 +192,7 @@ def _lennard_jones(estimator: str, model: str, forces: int, sites: int, **more) 
     """What is common to all of them, chosen on validation trajectories: 31 principal directions,
     with which lifting explains nearly all of the force, and eight variables that drive the others;
     50 atoms a snapshot, the paper's number."""
-    settings = {"steps": 20_000, "seeds": tuple(range(10))} | more
+    settings = {"steps": 20_000, "seeds": tuple(range(10)), "leading": 8} | more
     return Cell(
         estimator,
         1.0 if estimator == "exact" else 50 / sites,
@@ -204,21 +204,16 @@ def _lennard_jones(estimator: str, model: str, forces: int, sites: int, **more) 
         metric="rate",
         width=128 if model == "mlp" else 64,
         noise=0.01,
-        leading=8,
         **settings,
     )
 
 
 def _sizes(
-    sizes: tuple[int, ...],
-    counts: tuple[int, ...],
-    steps: int,
-    seeds: int,
-    estimators: tuple[str, ...] = ("exact", "difference"),
+    sizes: tuple[int, ...], counts: dict[str, tuple[int, ...]], steps: int, seeds: int, **more
 ) -> tuple[Cell, ...]:
-    """One learner on boxes of more and more atoms, from all forces of more and more snapshots, and
-    from those on 50 atoms of as many."""
-    chosen = {"steps": steps, "seeds": tuple(range(seeds))}
+    """One learner on boxes of more and more atoms, from more and more snapshots: the `counts` of
+    each estimator, all atoms of a snapshot for "exact" and 50 of them for the others."""
+    chosen = {"steps": steps, "seeds": tuple(range(seeds))} | more
     return tuple(
         _lennard_jones(
             estimator,
@@ -229,8 +224,8 @@ def _sizes(
             **chosen,
         )
         for atoms in sizes
-        for estimator in estimators
-        for count in counts
+        for estimator, own in counts.items()
+        for count in own
     )
 
 
@@ -358,14 +353,20 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
     # The paper's figure 4, with one start for all sizes, against the truth.
     ("lennard-jones-sizes", "fair", "full"): Experiment(
         "lennard-jones",
-        _sizes((800, 2_700, 6_400, 21_600, 51_200), (100, 200, 400), 20_000, seeds=4),
+        _sizes(
+            (800, 2_700, 6_400, 21_600, 51_200),
+            {"exact": (100, 200, 400), "difference": (200, 400, 800, 1_600)},
+            10_000,
+            seeds=4,
+            leading=12,
+        ),
         trajectories=60,
         test_trajectories=10,
         data={"start": "family"},
     ),
     ("lennard-jones-sizes", "fair", "small"): Experiment(
         "lennard-jones",
-        _sizes((200, 400), (20, 50), 3_000, seeds=2),
+        _sizes((200, 400), {"exact": (20, 50), "difference": (20, 50)}, 3_000, seeds=2),
         trajectories=10,
         test_trajectories=2,
         data={"start": "family"},
@@ -373,14 +374,14 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
     # The paper's largest system: 307,200 coordinates, the forces on 50 atoms of 5,000 snapshots.
     ("lennard-jones-51200", "fair", "full"): Experiment(
         "lennard-jones",
-        _sizes((51_200,), (5_000,), 20_000, seeds=8, estimators=("difference",)),
+        _sizes((51_200,), {"difference": (5_000,)}, 20_000, seeds=8),
         trajectories=60,
         test_trajectories=10,
         data={"start": "family"},
     ),
     ("lennard-jones-51200", "fair", "small"): Experiment(
         "lennard-jones",
-        _sizes((400,), (100,), 3_000, seeds=2, estimators=("difference",)),
+        _sizes((400,), {"difference": (100,)}, 3_000, seeds=2),
         trajectories=10,
         test_trajectories=2,
         data={"start": "family"},
