@@ -6,6 +6,7 @@
 Goes: metadata.widgets (megabytes), execution counts and times, kernel and editor metadata, what was
 written to stderr (progress bars, warnings with paths), and live widgets, which read "model not
 found" in a notebook that is not running. Stays: text, tables, images, plain figures, cell tags.
+What a cell's metadata say under "alt" is put beside its image, in words for who cannot see it.
 Files are written as JupyterLab writes them, so that saving changes only what was edited.
 """
 
@@ -20,7 +21,8 @@ NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-CELL_METADATA = {"tags", "jupyter", "slideshow"}
+CELL_METADATA = {"alt", "tags", "jupyter", "slideshow"}
+IMAGE = "image/png"
 
 
 def clean_output(output: dict) -> dict | None:
@@ -39,15 +41,26 @@ def clean_output(output: dict) -> dict | None:
     return output
 
 
+def described(output: dict, alt: str) -> dict:
+    """The output, with `alt` where readers of an image look for it: in its metadata, as IPython
+    writes it and nbconvert's classic template reads it, and in the text beside it, as VS Code does.
+    JupyterLab 4 reads neither, but draws the plotly figure, whose labels are text."""
+    data = output.get("data", {})
+    if IMAGE not in data:
+        return output
+    metadata = output["metadata"] | {IMAGE: {"alt": alt}}
+    return output | {"data": data | {"text/plain": [alt]}, "metadata": metadata}
+
+
 def clean_cell(cell: dict) -> dict:
     metadata = {key: value for key, value in cell["metadata"].items() if key in CELL_METADATA}
     cell = cell | {"metadata": metadata}
     if cell["cell_type"] == "code":
         outputs = [clean_output(output) for output in cell["outputs"]]
-        cell |= {
-            "execution_count": None,
-            "outputs": [output for output in outputs if output is not None],
-        }
+        outputs = [output for output in outputs if output is not None]
+        if "alt" in metadata:
+            outputs = [described(output, metadata["alt"]) for output in outputs]
+        cell |= {"execution_count": None, "outputs": outputs}
     return cell
 
 

@@ -3,7 +3,8 @@
     python tools/render_notebooks.py [notebooks/01_predator_prey.ipynb …]
 
 Code hosts show PNG but not plotly figures, so each plotly output gets a PNG beside it, drawn by the
-system's Chromium. Ends by cleaning the notebook (tools/clean_notebooks.py).
+system's Chromium. Ends by cleaning the notebook (tools/clean_notebooks.py), which puts the words of
+the cell's metadata under "alt" beside each PNG; a cell that has none is named.
 """
 
 import argparse
@@ -46,6 +47,8 @@ def add_pictures(path: Path, page: Page) -> None:
             if PLOTLY in data:
                 data["image/png"] = base64.b64encode(draw(page, data[PLOTLY])).decode()
                 data.pop("text/html", None)
+                if not cell.metadata.get("alt"):
+                    print(f"{path.name}: no alt text in the metadata of cell {cell.id}")
     nbformat.write(notebook, path)
 
 
