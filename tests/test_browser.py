@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOK = ROOT / "notebooks" / "01_predator_prey.ipynb"
 LENNARD_JONES = ROOT / "notebooks" / "02_lennard_jones.ipynb"
 ALLEN_CAHN = ROOT / "notebooks" / "03_allen_cahn.ipynb"
+DASHBOARD = ROOT / "notebooks" / "06_dashboard.ipynb"
 LABORATORY = ROOT / "notebooks" / "04_why_partial_forces_work.ipynb"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next((path for path in map(shutil.which, BROWSERS) if path), None)
@@ -41,7 +42,7 @@ def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     last = next(
         number
         for number, cell in enumerate(notebook.cells)
-        if cell.cell_type == "code" and cell.source.splitlines()[-1:] == ["lab"]
+        if cell.cell_type == "code" and cell.source.splitlines()[-1:] in (["lab"], ["dashboard"])
     )
     notebook.cells[last + 1 :] = [nbformat.v4.new_code_cell("import time; time.sleep(900)")]
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
@@ -127,12 +128,12 @@ class Person:
         self.page.evaluate("window.jupyterapp.shell.collapseLeft()")
         self.page.evaluate("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
 
-    def open(self, seconds: float) -> float:
+    def open(self, seconds: float, button: str = "Start") -> float:
         """Run all cells and wait for the panel and its plot; returns how long it took."""
         begun = time.monotonic()
         self.run_all_cells()
-        self.page.wait_for_selector("button:text-is('Start'):enabled", timeout=1000 * seconds)
-        self.page.wait_for_selector(".js-plotly-plot .scatterlayer path", timeout=30_000)
+        self.page.wait_for_selector(f"button:text-is('{button}'):enabled", timeout=1000 * seconds)
+        self.page.wait_for_selector(".js-plotly-plot .main-svg", timeout=30_000)
         return time.monotonic() - begun
 
     def complaints(self) -> list[str]:
@@ -271,3 +272,40 @@ def test_redraw_and_change_the_design(person: Person) -> None:
     person.choose("estimator", "lifted, difference")
     person.choose("design", "without-replacement")
     person.until_it_says("500 redraws of 20 of 100 sites. Mean")
+
+
+@pytest.mark.parametrize("folder", [DASHBOARD], indirect=True)
+def test_runs_in_a_table(person: Person, folder: Path) -> None:
+    page, measured = person.page, person.measured
+    measured["dashboard"] = person.open(90, "Full against partial")
+    person.press("Full against partial")
+    measured["first round"] = person.until_it_says("all forces: 20 %", 120)
+    page.wait_for_selector(".js-plotly-plot .x3y3 .scatterlayer path", timeout=10_000)
+
+    person.choose("macro model", "MLP")
+    person.press("Stop")
+    measured["stop"] = person.until_it_says("Stopped. 2 unfinished")
+    assert measured["stop"] < 4
+    row = page.locator(".widget-hbox", has=page.locator("input[type=text]"))
+    row.first.locator("input[type=text]").fill("mine")
+    page.keyboard.press("Enter")
+
+    person.press("Save session")
+    person.until_it_says("Saved ")
+    with page.expect_download() as download:
+        page.get_by_text("download", exact=True).click()
+    row.last.get_by_role("button", name="Delete").click()
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Open session").click()
+    chooser.value.set_files(download.value.path())
+    person.until_it_says("Opened ")
+    page.wait_for_function(
+        """expected => [...document.querySelectorAll('.widget-text input')].map(
+               one => one.value).join() === expected""",
+        arg="mine,mine (2),a fifth of the forces",
+    )
+
+    person.press("Resume")
+    measured["resumed"] = person.until_it_says("mine: ", 60)
+    person.press("Stop")
+    person.until_it_says("Stopped. 3 unfinished")

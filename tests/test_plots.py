@@ -260,3 +260,37 @@ def test_scaling() -> None:
     assert (full.name, full.marker.symbol) == ("all sites", ("circle", "circle-open"))
     np.testing.assert_allclose(full_seconds.y, [1, 1])
     assert (part.name, list(part.y)) == ("some sites, difference", pytest.approx([500]))
+
+
+# --- runs over each other -------------------------------------------------------------------------
+
+
+def test_overlay() -> None:
+    times = np.linspace(0, 1, 5)
+    truth = np.stack([times, 1 - times], axis=1)
+    members = truth + np.array([-0.1, 0.3])[:, None, None]
+    members[1, 3:] = np.nan  # one of them was lost on the way
+    errors = [np.array([0.1, 0.3]), np.array([0.01, np.inf])]
+    line = plots.Line("mine", "#D55E00", [100, 400], [1.0, 2.5], errors, times, members)
+    by_forces, by_time, paths = plots.overlay_traces([line], times, truth)
+    for (dots, mean), x in zip((by_forces, by_time), ([100, 400], [1.0, 2.5]), strict=True):
+        np.testing.assert_array_equal(dots.x, [x[0], x[0], x[1]])
+        np.testing.assert_array_equal(dots.y, [0.1, 0.3, 0.01])
+        np.testing.assert_array_equal(mean.x, x)
+        assert tuple(mean.y) == (0.2, None)  # a mean with a diverged member is none
+    grey, band, middle = paths
+    assert grey.name == "truth"
+    lowest, highest = band.y[:5], band.y[5:10][::-1]
+    np.testing.assert_allclose(lowest, times - 0.1)
+    np.testing.assert_allclose(highest, times + np.array([0.3, 0.3, 0.3, -0.1, -0.1]))
+    np.testing.assert_allclose(middle.y[:3], times[:3] + 0.1)
+    figure = plots.overlay_figure([line], times, truth, unit="density (1)")
+    assert list(figure.layout.xaxis.tickvals) == [100, 400]
+    assert figure.layout.yaxis3.title.text == "density (1)"
+    assert len(plots.overlay_figure(()).data) == 0
+
+
+def test_overlay_without_any_member() -> None:
+    nothing = np.full((2, 3, 1), np.nan)
+    line = plots.Line("lost", "#D55E00", times=np.arange(3.0), predicted=nothing)
+    assert plots.overlay_traces([line])[2] == []

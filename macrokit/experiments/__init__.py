@@ -4,6 +4,7 @@
 and records it; `compare` is the same contest in rounds, for a live plot; `demo` is the short one.
 """
 
+from ._arenas import ARENAS as ARENAS
 from ._assets import example_snapshots as example_snapshots
 from ._assets import lennard_jones_start as lennard_jones_start
 from ._assets import make_assets as make_assets
@@ -11,10 +12,14 @@ from ._assets import pretrained as pretrained
 from ._cells import run_cell as run_cell
 from ._comparison import Comparison as Comparison
 from ._comparison import compare as compare
+from ._comparison import load_comparison as load_comparison
 from ._comparison import open_comparison as open_comparison
+from ._comparison import save_comparison as save_comparison
 from ._contest import Contest as Contest
+from ._contest import Forecast as Forecast
 from ._contest import Learner as Learner
 from ._contest import Score as Score
+from ._contest import forecast as forecast
 from ._contest import predict as predict
 from ._data import Benchmark as Benchmark
 from ._data import allen_cahn as allen_cahn

@@ -6,8 +6,9 @@
 
 import dataclasses
 import functools
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,6 +21,7 @@ from .. import macro
 from .._memory import trim_memory
 from .._optimiser import Cosine, TrainingState, start
 from .._rollout import MacroModel, standardisation
+from .._storage import hyperparameters, load, save
 from .._training import Direction, iterate, stack
 from .._types import Key, Keys
 from ..estimators import Labels
@@ -64,24 +66,76 @@ def open_comparison(contest: Contest) -> Comparison:
     """Buy the first round and set up the networks."""
     contest.check()
     states, labels, forces = [], [], []
-    # The same room for all, so that learners of one kind share what is compiled for them.
-    rows = max(contest.snapshots(learner, contest.budgets[-1]) for learner in contest.learners)
+    rows = _rows(contest)
     for learner in contest.learners:
         bought, cost = buy(contest, learner, 0, contest.budgets[0])
-        keys = [
-            jnp.stack([member_key(contest, m, purpose) for m in range(contest.members)])
-            for purpose in (1, 2)
-        ]
-        fields = _new_fields(learner, bought[0].z.shape[-1], keys[0])
-        scaling = macro.SCALINGS[learner.scaling]
-        statistics = [standardisation(own) for own in bought]
-        models = MacroModel(fields, stack([scaling(*numbers) for numbers in statistics]))
-        schedule = Cosine(contest.learning_rate, contest.steps)
-        states.append(start(models, schedule, key=keys[1], members=contest.members))
+        states.append(_untrained(contest, learner, [standardisation(own) for own in bought]))
         labels.append(hold(None, bought, rows))
         forces.append(cost)
     nothing = (0.0,) * len(contest.learners)
     return Comparison(tuple(states), tuple(labels), tuple(forces), 0, (), nothing)
+
+
+def _rows(contest: Contest) -> int:
+    """The same room for all, so that learners of one kind share what is compiled for them."""
+    return max(contest.snapshots(learner, contest.budgets[-1]) for learner in contest.learners)
+
+
+def _untrained(contest: Contest, learner: Learner, statistics: Sequence[Any]) -> TrainingState:
+    """- `statistics`: of each member, for its scaling."""
+    keys = [
+        jnp.stack([member_key(contest, m, purpose) for m in range(contest.members)])
+        for purpose in (1, 2)
+    ]
+    fields = _new_fields(learner, len(statistics[0][0]), keys[0])
+    scaling = macro.SCALINGS[learner.scaling]
+    models = MacroModel(fields, stack([scaling(*numbers) for numbers in statistics]))
+    schedule = Cosine(contest.learning_rate, contest.steps)
+    return start(models, schedule, key=keys[1], members=contest.members)
+
+
+def save_comparison(path: str | os.PathLike, comparison: Comparison) -> None:
+    """Write a contest in progress: networks, optimisers, what each learner holds, scores.
+
+    One that is finished may have had its `labels` taken away, `()`.
+    """
+    said = {name: getattr(comparison, name) for name in ("forces", "round", "seconds")}
+    said["holders"] = len(comparison.labels)
+    scores = [dataclasses.asdict(score) for score in comparison.scores]
+    said["scores"] = [
+        {name: np.asarray(value).tolist() for name, value in score.items()} for score in scores
+    ]
+    save(path, (comparison.states, comparison.labels), said)
+
+
+def load_comparison(path: str | os.PathLike, contest: Contest) -> Comparison:
+    """Read a file of `save_comparison`; `compare` goes on with it bit by bit.
+
+    - `contest`: the one that it belongs to.
+
+    Raises `ValueError` where it is not.
+    """
+    said = hyperparameters(path)
+    dim = len(contest.units)
+    numbers = (jnp.zeros(dim), jnp.ones(dim), jnp.zeros(dim), jnp.ones(dim))
+    statistics = [numbers] * contest.members
+    states = tuple(_untrained(contest, one, statistics) for one in contest.learners)
+    shape = (contest.members, _rows(contest), dim)
+    zeros = jnp.zeros(shape)
+    labels = Labels(
+        zeros,
+        jnp.zeros((*shape, dim)),
+        zeros,
+        jnp.zeros(shape[:2]),
+        jnp.zeros(contest.members, jnp.int32),
+    )
+    states, labels = load(path, like=(states, (labels,) * said["holders"]))
+    scores = tuple(
+        Score(**one | {name: np.array(one[name], float) for name in ("error", "field_error")})
+        for one in said["scores"]
+    )
+    forces, seconds = tuple(said["forces"]), tuple(said["seconds"])
+    return Comparison(states, labels, forces, said["round"], scores, seconds)
 
 
 def _new_fields(learner: Learner, dim: int, keys: Keys) -> macro.AbstractMacro:

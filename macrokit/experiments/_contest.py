@@ -238,6 +238,31 @@ def _rollouts(models: MacroModel, starts: Array, times: Array) -> tuple[Array, A
     return eqx.filter_vmap(lambda model: jax.vmap(lambda z: one(model, z))(starts))(models)
 
 
+@dataclasses.dataclass(frozen=True)
+class Forecast:
+    """What an ensemble expects from held-out starts, beside what came: arrays that stand alone.
+
+    - `times`. - `truth`: observables, NaN behind the end of a run. - `predicted`: of each member,
+    NaN from where it left the region of trust.
+    """
+
+    times: Float[np.ndarray, " times"]
+    truth: Float[np.ndarray, "starts times k"]
+    predicted: Float[np.ndarray, "members starts times k"]
+
+
+def forecast(contest: Contest, models: MacroModel, starts: int = 8) -> Forecast:
+    """Roll-outs of an ensemble from the first `starts` held-out runs."""
+    test = TestSet(contest.closure, contest.held_out)
+    times, lengths = np.asarray(test.times), np.asarray(test.lengths)[:starts]
+    truth = np.asarray(test.observables)[:starts]
+    z, left_at = predict(models, test.start[:starts], test.times)
+    ended = np.arange(len(times)) >= lengths[:, None]
+    gone = (times >= left_at[..., None]) | ended
+    observed = np.where(gone[..., None], np.nan, z[..., : truth.shape[-1]])
+    return Forecast(times, np.where(ended[..., None], np.nan, truth), observed)
+
+
 class Judge:
     """Scores on held-out trajectories, the same for every learner."""
 

@@ -4,10 +4,16 @@ Lines have Okabe and Ito's colours and fields the cividis map, which colour-blin
 apart; the paper is transparent and the ink a grey that reads on light and dark pages.
 """
 
+from ._overlay import CELLS as CELLS
+from ._overlay import Line as Line
+from ._overlay import overlay_axes as overlay_axes
+from ._overlay import overlay_figure as overlay_figure
+from ._overlay import overlay_traces as overlay_traces
 from ._predicted import predicted_figure as predicted_figure
 from ._predicted import sweep_figure as sweep_figure
 from ._runs import atoms_figure as atoms_figure
 from ._runs import demo_figure as demo_figure
+from ._runs import error_traces as error_traces
 from ._runs import field_figure as field_figure
 from ._runs import observable_traces as observable_traces
 from ._runs import observables_figure as observables_figure

@@ -56,7 +56,7 @@ def observable_traces(
 ) -> list[go.Scatter]:
     """The truth, the names of its lines, and one trace for each prediction with all its members."""
     times, truth = np.asarray(times), np.asarray(observables)
-    x, y = _joined(times, truth.T)
+    x, y = joined(times, truth.T)
     late = int(0.6 * len(times))
     above = np.where(truth[late] == truth[late].max(), 1, -1)  # names outside of the lines
     traces = [
@@ -73,7 +73,7 @@ def observable_traces(
     ]
     for colour, (name, lines) in zip(COLOURS, (predictions or {}).items(), strict=False):
         lines = np.asarray(lines).reshape(-1, len(times), truth.shape[1])
-        x, y = _joined(times, np.moveaxis(lines, 1, 2).reshape(-1, len(times)))
+        x, y = joined(times, np.moveaxis(lines, 1, 2).reshape(-1, len(times)))
         traces.append(go.Scatter(x=x, y=y, name=name, line={"color": colour, "width": 1.8}))
     return traces
 
@@ -176,20 +176,40 @@ def score_traces(
     for number, name in enumerate(learners):
         colour, mine = COLOURS[number % len(COLOURS)], [s for s in scores if s.learner == name]
         forces = [s.forces for s in mine]
-        for traces, values in (
-            (left, [np.asarray(s.error) for s in mine]),
-            (right, [np.asarray(s.field_error).mean(axis=1) for s in mine]),
-        ):
-            x = [n for n, v in zip(forces, values, strict=True) for e in v if np.isfinite(e)]
-            points = [float(e) for v in values for e in v if np.isfinite(e)]
-            means = [float(v.mean()) if np.isfinite(v).all() else None for v in values]
-            group = {"name": name, "legendgroup": name}
-            dots = {"mode": "markers", "marker": {"color": colour, "size": 6, "opacity": 0.6}}
-            line = {"mode": "lines+markers", "line": {"color": colour, "width": 3}}
-            line |= {"marker": {"size": 10}, "showlegend": traces is left}
-            traces.append(go.Scatter(x=x, y=points, showlegend=False, **dots, **group))
-            traces.append(go.Scatter(x=forces, y=means, **line, **group))
+        errors = [np.asarray(s.error) for s in mine]
+        left += error_traces(name, colour, forces, errors)
+        errors = [np.asarray(s.field_error).mean(axis=1) for s in mine]
+        right += error_traces(name, colour, forces, errors, legend=False)
     return left, right
+
+
+def error_traces(
+    name: str,
+    colour: str,
+    x: Sequence[float],
+    errors: Sequence[Float[AnyArray, " members"]],
+    *,
+    legend: bool = True,
+) -> list[go.Scatter]:
+    """Dots for the members at each x, and a line through their means."""
+    pairs = list(zip(x, errors, strict=True))
+    dots = [(n, float(e)) for n, own in pairs for e in own if np.isfinite(e)]
+    means = [float(own.mean()) if np.isfinite(own).all() else None for _, own in pairs]
+    group = {"name": name, "legendgroup": name}
+    marker = {"color": colour, "size": 6, "opacity": 0.6}
+    line = {"mode": "lines+markers", "line": {"color": colour, "width": 3}}
+    line |= {"marker": {"size": 10}, "showlegend": legend}
+    return [
+        go.Scatter(
+            x=[n for n, _ in dots],
+            y=[e for _, e in dots],
+            mode="markers",
+            marker=marker,
+            showlegend=False,
+            **group,
+        ),
+        go.Scatter(x=list(x), y=means, **line, **group),
+    ]
 
 
 def scores_figure(scores: Sequence[Any]) -> go.Figure:
@@ -299,7 +319,7 @@ def sites_figure(
     return figure.update_xaxes(title_text="node (index)").update_yaxes(title_text="density (1)")
 
 
-def _joined(x: np.ndarray, lines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def joined(x: np.ndarray, lines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Several lines over the same x as one, with gaps between them."""
     gap = np.full((len(lines), 1), np.nan)
     y = np.concatenate([lines, gap], axis=1).reshape(-1)[:-1]

@@ -9,11 +9,14 @@ pytest) `start()` runs to the end and raises what goes wrong.
 """
 
 from ._comparison import Comparison as Comparison
+from ._dashboard import Dashboard as Dashboard
 from ._lab import Lab as Lab
 from ._laboratory import EstimatorLaboratory as EstimatorLaboratory
 from ._run import Run as Run
 from ._scenes import SCENES as SCENES
 from ._scenes import Knob as Knob
 from ._scenes import Scene as Scene
+from ._session import Session as Session
 from ._simulator import Simulator as Simulator
+from ._trial import Trial as Trial
 from ._worker import Worker as Worker

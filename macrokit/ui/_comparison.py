@@ -10,7 +10,6 @@ import ipywidgets as widgets
 import plotly.graph_objects as go
 
 from .. import experiments
-from .._storage import write_whole
 from . import _files, _sentences
 from ._display import LEFT, RIGHT, Panel, button, column, control, row, status_html, status_text
 from ._figure import LiveFigure
@@ -72,13 +71,12 @@ class Comparison(Panel):
 
     def export_figure(self) -> Path:
         """Write the figure as one HTML file that needs no network."""
-        path = self.folder / "macrokit-comparison.html"
-        write_whole(path, self.figure().to_html(include_plotlyjs=True).encode())
-        return path
+        return _files.save_figure(self.figure(), self.folder / "macrokit-comparison.html")
 
     def export_data(self) -> Path:
         """Write the scores as CSV."""
-        return _files.save_scores(self.run, self.folder / "macrokit-comparison.csv")
+        scores = [(score.learner, score) for score in self.run.scores]
+        return _files.save_scores(scores, self.folder / "macrokit-comparison.csv")
 
     def figure(self) -> go.Figure:
         """A plain figure of what is shown now."""

@@ -65,7 +65,7 @@ def control(kind: type[widgets.Widget], description: str, help: str, **traits: A
         description=description,
         tooltip=help,
         style={"description_width": _LABEL},
-        layout=widgets.Layout(width=LEFT, margin="0 2px"),
+        layout=widgets.Layout(width=f"calc({LEFT} - 4px)", margin="0 2px"),
         **traits,
     )
 

@@ -15,9 +15,13 @@ def progress(run: Run) -> str:
     if run.comparison is None:
         return f"{rounds} rounds, up to {run.contest.budgets[-1]:,} forces each"
     number = min(run.comparison.round + 1, rounds)
-    known = run.progress is not None and 0 < run.progress.seconds_left < np.inf
-    left = f" · {duration(run.progress.seconds_left)} left" if known else ""
-    return f"round {number} of {rounds} · {100 * run.done:.0f} %{left}"
+    seconds = np.inf if run.progress is None else run.progress.seconds_left
+    return f"round {number} of {rounds} · {100 * run.done:.0f} %{left(seconds)}"
+
+
+def left(seconds: float) -> str:
+    """How long it will take, where that is known."""
+    return f" · {duration(seconds)} left" if 0 < seconds < np.inf else ""
 
 
 def status(run: Run) -> str:
