@@ -126,7 +126,12 @@ class Person:
         widget = "window.jupyterapp?.shell.currentWidget"
         self.page.wait_for_function(f"{widget}?.sessionContext?.session?.kernel", timeout=60_000)
         self.page.evaluate("window.jupyterapp.shell.collapseLeft()")
-        self.page.evaluate("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        self.command("notebook:run-all-cells", wait=False)
+
+    def command(self, name: str, *, wait: bool = True) -> None:
+        """One of JupyterLab's menus, and wait until it is done."""
+        void = "" if wait else "void "
+        self.page.evaluate(f"{void}window.jupyterapp.commands.execute('{name}')")
 
     def open(self, seconds: float, button: str = "Start") -> float:
         """Run all cells and wait for the panel and its plot; returns how long it took."""
@@ -224,6 +229,30 @@ def test_start_move_stop_resume(person: Person) -> None:
     person.press("Stop")
     person.until_it_says("Stopped")
     assert person.percent() > stopped
+
+
+def test_stop_at_once_interrupt_close_and_open_again(person: Person) -> None:
+    page, measured = person.page, person.measured
+    person.open(90)
+    person.press("Start")
+    person.press("Stop")  # while it buys or compiles
+    measured["stopping"] = person.until_it_says("Stopping")
+    person.until_it_says("Stopped")
+
+    person.press("Resume")
+    person.until_it_says("Running: each learner", 120)
+    person.command("notebook:interrupt-kernel")  # ends the busy cell, and nothing else
+    page.get_by_text("KeyboardInterrupt").first.wait_for(timeout=10_000)
+    person.until_it_says("Running: each learner")
+    person.command("docmanager:save")
+    page.reload()
+    begun = time.monotonic()
+    page.wait_for_selector("button:text-is('Stop'):enabled", timeout=60_000)
+    measured["open again"] = time.monotonic() - begun
+    page.locator("button:text-is('Stop')").scroll_into_view_if_needed()
+    page.wait_for_selector(".js-plotly-plot .scatterlayer path", timeout=30_000)
+    person.press("Stop")
+    person.until_it_says("Stopped with")
 
 
 @pytest.mark.parametrize(

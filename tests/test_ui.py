@@ -118,7 +118,7 @@ def test_every_control_says_what_it_is(contest: mk.experiments.Contest) -> None:
     controls = [
         part for part in parts if hasattr(part, "readout") or isinstance(part, ipywidgets.Button)
     ]
-    assert len(controls) == 5 + 1 + 4 + 4 + 3
+    assert len(controls) == 5 + 1 + 1 + 4 + 4 + 3
     for part in controls:
         assert part.description
         assert part.tooltip
@@ -186,6 +186,30 @@ def test_stop_and_resume_end_bit_equal(contest, finished: ui.Lab, gate: Gate) ->
     assert np.isfinite(leaves(lab.run.models(1))[0]).all()
     assert not panel.resume_button.disabled
     panel.resume_button.click()
+    assert lab.wait(60)
+    same_outcome(lab.run, finished.run)
+
+
+def test_stop_while_it_compiles(contest, finished: ui.Lab, monkeypatch, threads: None) -> None:
+    compiling, compiled = threading.Event(), threading.Event()
+    original = mk.experiments.compare
+
+    def compare(*args: object, **options: object) -> Iterator:
+        compiling.set()
+        assert compiled.wait(60)
+        yield from original(*args, **options)
+
+    monkeypatch.setattr(mk.experiments, "compare", compare)
+    lab = ui.Lab(contest)
+    lab.comparison.start_button.click()
+    assert compiling.wait(60)
+    lab.comparison.stop_button.click()
+    assert said(lab.comparison.status) == "Stopping after the present steps …"  # and not later
+    assert lab.comparison.stop_button.disabled
+    compiled.set()
+    assert lab.wait(60)
+    assert lab.run.state == "stopped"
+    lab.comparison.resume_button.click()
     assert lab.wait(60)
     same_outcome(lab.run, finished.run)
 

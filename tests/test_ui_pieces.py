@@ -4,13 +4,26 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 import macrokit as mk
 from macrokit import ui
 from macrokit.ui import _sentences, _worker
+from macrokit.ui._display import Plot
 
 PART = "a fifth of the forces"
+
+
+def test_a_page_opened_anew_finds_the_figure_as_it_is() -> None:
+    plot = Plot(go.Figure(go.Scatter(y=[1.0, 2.0]), {"height": 300}))
+    with plot.turn, plot.batch_update():
+        plot.data[0].y = [3.0, 4.0, 5.0]
+        plot.layout.height = 200
+    state = plot.get_state()
+    (trace,) = state["_widget_data"]
+    assert list(trace["y"]) == [3.0, 4.0, 5.0]
+    assert state["_widget_layout"]["height"] == 200
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,29 @@ def test_a_moved_slider_simulates_and_recompiles_nothing() -> None:
     np.testing.assert_array_equal(panel.observables, first)
 
 
+def test_drawn_sites_are_marked_in_space_and_time() -> None:
+    panel = ui.Simulator(SYSTEM)
+    assert panel.caption.value == "t = 1.5"
+    sites, vermilion = np.array([0, 49, 60]), (213, 94, 0)  # two of prey, one of predators
+    panel.mark(sites)
+    compiled = Compilations.count
+    panel.moment.value = 150
+    assert panel.caption.value == "t = 15: 3 nodes drawn"
+    for name, nodes in {"prey u": (0, 49), "predator v": (10,)}.items():
+        image = Image.open(io.BytesIO(panel._images[name].value)).convert("RGB")
+        width, height = image.size
+        column = int(150.5 / 301 * width)
+        rows = {int((49.5 - node) / 50 * height) for node in nodes}
+        marked = {y for y in range(height) if image.getpixel((column, y)) == vermilion}
+        assert rows <= marked
+        assert len(marked) <= 4 * len(rows)
+        others = {image.getpixel((column, y)) for y in set(range(height)) - marked}
+        assert others == {(255, 255, 255)}  # the line
+    assert Compilations.count == compiled
+    panel.mark(None)
+    assert panel.caption.value == "t = 15"
+
+
 def test_an_unstable_slider_says_so_and_keeps_the_picture() -> None:
     panel = ui.Simulator(SYSTEM)
     before = panel.observables

@@ -1,9 +1,12 @@
 """Small pieces that all panels share: how they are displayed, rows, status lines, sliders."""
 
+import copy
 import html
+import threading
 from typing import Any
 
 import ipywidgets as widgets
+import plotly.graph_objects as go
 
 _COLOURS = {"good": "#009E73", "bad": "#D55E00", "plain": "inherit"}
 LEFT, _LABEL = "290px", "88px"
@@ -35,6 +38,33 @@ def _listen_in_subshell(widget: widgets.Widget) -> None:
         comm._reply_subshell_for = lambda data, default: default
     for child in getattr(widget, "children", ()):
         _listen_in_subshell(child)
+
+
+class Plot(go.FigureWidget):
+    """A figure that a page which is opened anew finds as it is, and not as it began.
+
+    Plotly sends what changes to the pages that are open, and keeps for others what there was when
+    the figure was made.
+
+    - `turn`: a lock for who draws: the thread of the controls and the worker's both do.
+    """
+
+    def __init__(self, figure: go.Figure):
+        self._turn = threading.RLock()
+        super().__init__(figure)
+        self._config = {"responsive": True, "displaylogo": False}  # as wide as the page
+
+    @property
+    def turn(self) -> threading.RLock:
+        return self._turn
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
+        with self._turn:
+            if key is None and "_layout_obj" in vars(self):
+                # Quietly: who is looking already has it.
+                now = {"_widget_data": self._data, "_widget_layout": self._layout_obj._props}
+                self._trait_values |= copy.deepcopy(now)
+            return super().get_state(key, drop_defaults)
 
 
 def row(*parts: widgets.Widget, **layout: Any) -> widgets.HBox:

@@ -1,6 +1,5 @@
 """The one live figure of a notebook, shared by the panels: a FigureWidget costs 5 MB each."""
 
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from .. import plots
+from ._display import Plot
 
 _HEIGHT = 400
 _SPACE = 0.16
@@ -37,11 +37,9 @@ class LiveFigure:
     ):
         self._unit, self._limits = unit, limits
         self.observables, self.learners = tuple(observables), tuple(learners)
-        self._lock = threading.RLock()  # the thread of the sliders and the worker's draw here
         self._paths: list[go.Scatter] = []
         self._scores: list[go.Scatter] = []
-        self.widget = go.FigureWidget(_grid(bool(observables), bool(learners)))
-        self.widget._config = {"responsive": True, "displaylogo": False}  # as wide as the page
+        self.widget = Plot(_grid(bool(observables), bool(learners)))
         plots.style(self.widget, height=_HEIGHT)
         self.widget.update_layout(
             uirevision="kept", autosize=True, margin={"t": 30, "b": 50, "l": 60, "r": 10}
@@ -88,27 +86,27 @@ class LiveFigure:
         nothing = np.full_like(truth, np.nan)
         given = {name: (predictions or {}).get(name, nothing) for name in self.learners}
         traces = plots.observable_traces(times, truth, self.observables, given)
-        with self._lock, self.widget.batch_update():
+        with self.widget.turn, self.widget.batch_update():
             self._assign(self._paths, traces)
 
     def show_scores(self, scores: Sequence[Any]) -> None:
         """The scores of the rounds finished so far."""
         left, right = plots.score_traces(scores, self.learners)
-        with self._lock, self.widget.batch_update():
+        with self.widget.turn, self.widget.batch_update():
             self._assign(self._scores, left + right)
             for (row, col), traces in ((self._error, left), (self._field, right)):
                 self.widget.update_yaxes(range=_range(traces), row=row, col=col)
 
     def show_budgets(self, budgets: Sequence[int]) -> None:
         """Label the axes of forces at these budgets."""
-        with self._lock, self.widget.batch_update():
+        with self.widget.turn, self.widget.batch_update():
             for row, col in (self._error, self._field):
                 self.widget.update_xaxes(plots.forces_axis(budgets, _FORCES), row=row, col=col)
 
     def rename(self, learners: Sequence[str]) -> None:
         """Other names for the same learners."""
         names = dict(zip(self.learners, learners, strict=True))
-        with self._lock, self.widget.batch_update():
+        with self.widget.turn, self.widget.batch_update():
             for trace in self._paths + self._scores:
                 if trace.name in names:
                     trace.update(name=names[trace.name], legendgroup=names[trace.name])
@@ -116,7 +114,7 @@ class LiveFigure:
 
     def static(self) -> go.Figure:
         """A plain figure of what is shown now."""
-        with self._lock:
+        with self.widget.turn:
             figure = go.Figure(self.widget)
         named = set()
         for trace in figure.data:

@@ -45,8 +45,7 @@ class Lab(Panel):
         self.comparison = Comparison(contest, folder=folder, figure=self.live)
         self.run = self.comparison.run
         self.simulator.predict = self._predict
-        if self.simulator.frames is not None:
-            self.simulator.mark(_drawn_sites(contest))
+        self.simulator.mark(_drawn_sites(contest))
         self.run.watch(self.simulator.draw)
         self._predict()
         left = column(

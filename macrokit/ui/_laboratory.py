@@ -11,7 +11,7 @@ from .._redraws import Redraws
 from .._sampling import number_drawn
 from .._types import AnyArray
 from ..systems import AbstractSystem
-from ._display import LEFT, RIGHT, Panel, button, column, control, row, status_text
+from ._display import LEFT, RIGHT, Panel, Plot, button, column, control, row, status_text
 from ._redrawing import ENOUGH, Redrawing
 from ._worker import Worker
 
@@ -44,8 +44,7 @@ class EstimatorLaboratory(Panel):
         self._settings()
         self._buttons()
         self.status = widgets.HTML()
-        self.live = go.FigureWidget(self._empty())
-        self.live._config = {"responsive": True, "displaylogo": False}
+        self.live = Plot(self._empty())
         self.worker = Worker(self._show, self._done)
         self._changed()
         knobs = column(
@@ -166,7 +165,7 @@ class EstimatorLaboratory(Panel):
         bars, bell = plots.histogram_traces(estimates, truth, deviation)
         x = self.redrawing.states[self.redrawing.state][:, 0]
         every, chosen, histogram, predicted, true, walk = self.live.data
-        with self.live.batch_update():
+        with self.live.turn, self.live.batch_update():
             every.y = x
             chosen.x, chosen.y = drawn.sites, x[drawn.sites]
             histogram.update(x=bars.x, y=bars.y, width=bars.width)

@@ -1,12 +1,12 @@
 """The dashboard's figure: the runs that are shown, over each other."""
 
-import threading
 from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 
 from .. import plots
+from ._display import Plot
 
 _HEIGHT = 430
 
@@ -15,9 +15,7 @@ class LiveOverlay:
     """`plots.overlay_figure`, live: new points move what is drawn, other runs draw it anew."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # the thread of the buttons and the worker's draw here
-        self.widget = go.FigureWidget(plots.overlay_figure(()))
-        self.widget._config = {"responsive": True, "displaylogo": False}
+        self.widget = Plot(plots.overlay_figure(()))
         self.widget.update_layout(
             uirevision="kept",
             autosize=True,
@@ -38,7 +36,7 @@ class LiveOverlay:
         groups = plots.overlay_traces(lines, times, truth)
         traces = [trace for group in groups for trace in group]
         axes = [place for place, group in enumerate(groups) for _ in group]
-        with self._lock, self.widget.batch_update():
+        with self.widget.turn, self.widget.batch_update():
             if [self._kind(trace) for trace in self.widget.data] == [
                 (trace.mode, trace.fill, _suffix(axis))
                 for trace, axis in zip(traces, axes, strict=True)
@@ -55,7 +53,7 @@ class LiveOverlay:
 
     def static(self) -> go.Figure:
         """A plain figure of what is shown now, with a legend."""
-        with self._lock:
+        with self.widget.turn:
             figure = go.Figure(self.widget)
         legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
         return figure.update_layout(showlegend=True, legend=legend, margin_t=60, height=560)

@@ -17,22 +17,28 @@ def field_png(
     high: float = 1.0,
     size: tuple[int, int] = (360, 120),
     marks: Int[AnyArray, "marks 2"] | None = None,
+    dot: int = 2,
+    line: int | None = None,
 ) -> bytes:
     """A field as a PNG in cividis, row 0 at the bottom, scaled to `size` (width, height).
 
-    - `marks`: (row, column) of nodes that get a dot.
+    - `marks`: (row, column) of nodes that get a dot of `dot` pixels. - `line`: a column that gets
+      an upright line.
     """
     span = (np.asarray(field, np.float64)[::-1] - low) / (high - low)
     level = np.clip(np.round(255 * span), 0, 255).astype(np.uint8)
     image = Image.fromarray(level).resize(size, Image.Resampling.NEAREST)
     image.putpalette(_CIVIDIS.tobytes())
-    if marks is not None:
-        rows, columns = np.shape(field)
-        image = image.convert("RGB")
-        draw = ImageDraw.Draw(image)
-        for row, column in np.asarray(marks):
-            x, y = (column + 0.5) / columns * size[0], (rows - row - 0.5) / rows * size[1]
-            draw.rectangle((x - 1, y - 1, x, y), fill=_MARK)
+    rows, columns = np.shape(field)
+    image = image.convert("RGB")
+    draw = ImageDraw.Draw(image)
+    if line is not None:
+        x = (line + 0.5) / columns * size[0]
+        draw.line((x, 0, x, size[1]), fill=_PAPER, width=2)
+    for row, column in [] if marks is None else np.asarray(marks):
+        x, y = (column + 0.5) / columns * size[0], (rows - row - 0.5) / rows * size[1]
+        half = dot / 2
+        draw.rectangle((x - half, y - half, x + half - 1, y + half - 1), fill=_MARK)
     stream = io.BytesIO()
     image.save(stream, format="PNG", compress_level=1)
     return stream.getvalue()

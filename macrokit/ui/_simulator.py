@@ -75,7 +75,14 @@ class Simulator(Panel):
         self.status = widgets.HTML()
         self._images: dict[str, widgets.Image] = {}
         self.frames = None if how.pictures is None else Frames(turns=how.turns)
+        # Of fields in space and time: which time is pointed at.
+        self.moment = control(
+            widgets.IntSlider, "frame", "Slide through the stored frames", min=0, max=0
+        )
+        self.caption = widgets.HTML()
         self.simulate()
+        self.moment.observe(lambda _: self._draw_fields(), names="value")
+        self.moment.value = self.moment.max // 20  # where there is something to see
         for slider in self.sliders.values():
             slider.observe(self._moved, names="value")
         self.status.value = status_text(self._sentence())
@@ -155,13 +162,30 @@ class Simulator(Panel):
             picture = how.pictures(self.system, x, self._marks)
             self.frames.show(how.name, picture, self.times, bought)
             return
-        low, high = how.span
+        self.moment.max = len(x) - 1
+        number, begin = self.moment.value, 0
         for name, field in how.fields(self.system, x).items():
-            png = field_png(field.T, low=low, high=high, size=_IMAGE)
+            marks = self._marked(begin, field.shape[1])
+            begin += field.shape[1]
+            png = field_png(field.T, **self._colours, size=_IMAGE, marks=marks, dot=4, line=number)
             if name in self._images:
                 self._images[name].value = png
             else:
                 self._images[name] = _picture(png, "100%")
+        drawn = "" if self._marks is None else f": {len(self._marks)} {how.site} drawn"
+        self.caption.value = f"t = {float(self.trajectories.times[number]):.4g}{drawn}"
+
+    @property
+    def _colours(self) -> dict[str, float]:
+        low, high = self._scene.span
+        return {"low": low, "high": high}
+
+    def _marked(self, begin: int, nodes: int) -> np.ndarray | None:
+        """(node, frame) of the marked sites of one field, whose sites begin there."""
+        if self._marks is None:
+            return None
+        own = self._marks[(self._marks >= begin) & (self._marks < begin + nodes)] - begin
+        return np.stack([own, np.full_like(own, self.moment.value)], axis=1)
 
     def _arranged(self) -> widgets.Widget:
         if self.frames is not None:
@@ -176,12 +200,13 @@ class Simulator(Panel):
             for name, image in self._images.items()
         ]
         bar = self._colour_bar(_IMAGE[1])
-        return row(*pictures, bar, align_items="flex-end", flex_flow="row nowrap")
+        fields = row(*pictures, bar, align_items="flex-end", flex_flow="row nowrap")
+        return column(fields, row(self.moment, self.caption))
 
     def _colour_bar(self, height: int) -> widgets.Widget:
         low, high = self._scene.span
         ramp = np.tile(np.linspace(low, high, 128)[:, None], (1, 2))
-        scale = _picture(field_png(ramp, low=low, high=high, size=(14, height)), "14px", height)
+        scale = _picture(field_png(ramp, **self._colours, size=(14, height)), "14px", height)
         words = (f"{high:g}", self._scene.quantity, f"{low:g}")
         labels = [widgets.HTML(text) for text in words]
         ends = column(*labels, height=f"{height}px", justify_content="space-between")

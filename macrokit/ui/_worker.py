@@ -29,7 +29,7 @@ class Worker:
     ):
         self.show, self.done, self.interval = show, done, interval
         self._thread: threading.Thread | None = None
-        self._stop = threading.Event()
+        self._stop, self._ended = threading.Event(), threading.Event()
         self._error: BaseException | None = None
         self._busy = False
 
@@ -47,6 +47,7 @@ class Worker:
             return False
         self._join()  # a worker that has ended may still draw its last picture
         self._stop.clear()
+        self._ended.clear()
         self._error, self._busy = None, True
         if headless():
             self._work(items)
@@ -75,8 +76,9 @@ class Worker:
     def _join(self, timeout: float | None = None) -> bool:
         if self._thread is None or self._thread is threading.current_thread():
             return True
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        # Not the thread's own `join`: interrupted in Python 3.11, it takes a thread that is still
+        # running for one that has ended.
+        return self._ended.wait(timeout)
 
     def _work(self, items: Callable[[], Generator]) -> None:
         due = 0.0
@@ -98,3 +100,4 @@ class Worker:
             self.done(self._error)
         except BaseException as raised:
             self._error = self._error or raised
+        self._ended.set()
