@@ -219,19 +219,19 @@ class LennardJones(AbstractAtoms):
     def neighbours(self, x: State) -> VerletList:
         """A Verlet list; of large boxes from cells. Raises where an atom has more neighbours, or a
         cell more atoms, than there is room for."""
-        r = x[:, :3]
+        r = x[:, :3].T  # component by component: rows of three fill no vector unit
         atoms = jnp.arange(self.atoms)
-        near = None if self._cells < 4 else self._candidates(r)
+        near = None if self._cells < 4 else self._candidates(x[:, :3])
 
         def row(atom: Array) -> tuple[Array, Array]:
             other = atoms if near is None else near[1][near[0][atom]].reshape(-1)
-            there = r[jnp.minimum(other, self.atoms - 1)]
-            square = (self._nearest(r[atom][None] - there) ** 2).sum(axis=1)
+            there = jnp.minimum(other, self.atoms - 1)
+            away = [self._nearest(r[k, atom] - r[k, there]) for k in range(3)]
+            square = sum(d**2 for d in away)
             found = (square < self.reach**2) & (other != atom) & (other < self.atoms)
-            counted = jnp.cumsum(found)
-            place = jnp.searchsorted(counted, jnp.arange(1, self.room + 1))
-            listed = jnp.where(jnp.arange(self.room) < counted[-1], other[place], atom)
-            return listed.astype(jnp.int32), counted[-1]
+            place = jnp.where(found, jnp.cumsum(found) - 1, self.room)
+            listed = jnp.full(self.room, atom).at[place].set(other, mode="drop")
+            return listed.astype(jnp.int32), found.sum()
 
         listed, counts = jax.lax.map(row, atoms, batch_size=min(self.atoms, 256))
         listed = eqx.error_if(
@@ -241,7 +241,7 @@ class LennardJones(AbstractAtoms):
             f"neighbour lists of LennardJones have room at the density {self.density:.3g}. Atoms "
             "that crowd like this are no liquid: relax the state, or take smaller steps.",
         )
-        return VerletList(listed.T, r)
+        return VerletList(listed.T, x[:, :3])
 
     @property
     def density(self) -> float:
