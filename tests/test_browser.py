@@ -57,11 +57,9 @@ def address(folder: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     token = secrets.token_hex(16)
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("PYTEST_CURRENT_TEST", "MACROKIT_HEADLESS", "MACROKIT_FAST")
-    }
+    of_tests = ("PYTEST_CURRENT_TEST", "MACROKIT_HEADLESS", "MACROKIT_FAST")
+    of_tests += ("JAX_DISABLE_MOST_OPTIMIZATIONS",)
+    environment = {name: value for name, value in os.environ.items() if name not in of_tests}
     environment |= {
         # At the fast size it would be over before anyone could press Stop.
         "MACROKIT_SIZE": "default",

@@ -1,12 +1,16 @@
-"""Seconds of every cell of a notebook, and the peak memory of its kernel.
+"""Seconds of every cell of a notebook, until the first figure, and the peak memory of its kernel.
 
-    python tools/measure_notebook.py notebooks/01_predator_prey.ipynb
+    python tools/measure_notebook.py [--brief] [--gigabytes 1.5] notebooks/01_predator_prey.ipynb …
 
-Runs it at the size that MACROKIT_SIZE chooses and leaves the file as it is. `taskset -c 0` before
-the command measures one core.
+Runs them at the size that MACROKIT_SIZE chooses and leaves the files as they are. `taskset -c 0`
+before the command measures one core. With `--gigabytes` all that runs may take no more memory than
+that, as on a server such as Binder's: a kernel that needs more is killed, and this fails (Linux, as
+root).
 """
 
 import argparse
+import os
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +18,7 @@ import nbformat
 from nbclient import NotebookClient
 
 PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+FIGURES = ("application/vnd.plotly.v1+json", "application/vnd.jupyter.widget-view+json")
 
 
 def seconds(cell: nbformat.NotebookNode) -> float:
@@ -26,22 +31,54 @@ def seconds(cell: nbformat.NotebookNode) -> float:
     return (end - begin).total_seconds()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("notebook", type=Path)
-    path = parser.parse_args().notebook.resolve()
+def shows(cell: nbformat.NotebookNode) -> bool:
+    """Whether it ends with a figure or a panel."""
+    return any(kind in output.get("data", {}) for output in cell.outputs for kind in FIGURES)
+
+
+def limited(gigabytes: float) -> None:
+    """Put this process, and with it every kernel, where there is so much memory and no more."""
+    old, new = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
+    parent, name = (old, "memory.limit_in_bytes") if old.exists() else (new, "memory.max")
+    group = parent / f"macrokit-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / name).write_text(str(int(gigabytes * 1e9)))
+        (group / "cgroup.procs").write_text(str(os.getpid()))
+    except OSError as error:
+        raise SystemExit(f"Memory can be limited by root, with control groups: {error}") from error
+
+
+def measure(path: Path, *, brief: bool) -> None:
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(PEAK))
     resources = {"metadata": {"path": str(path.parent)}}
+    begun = time.monotonic()
     NotebookClient(notebook, timeout=3600, resources=resources, record_timing=True).execute()
+    whole = time.monotonic() - begun
     *cells, last = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    total = 0.0
-    print(" cell   sum  (seconds)")
+    total, first = 0.0, None
     for cell in cells:
         total += seconds(cell)
-        print(f"{seconds(cell):5.1f} {total:5.1f}  {cell.source.splitlines()[0][:72]}")
-    peak = last.outputs[0].text
-    print(f"peak memory of the kernel: {int(peak)} MiB")
+        first = total if first is None and shows(cell) else first
+        if not brief:
+            print(f"{seconds(cell):5.1f} {total:5.1f}  {cell.source.splitlines()[0][:72]}")
+    figure = "no figure" if first is None else f"first figure after {first:.0f} s"
+    peak = f"peak memory of the kernel {int(last.outputs[0].text)} MiB"
+    start = whole - total
+    print(f"{path.name}: {total:.0f} s and {start:.0f} s for the kernel to start, {figure}, {peak}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("notebooks", type=Path, nargs="+")
+    parser.add_argument("--brief", action="store_true", help="a line for each notebook")
+    parser.add_argument("--gigabytes", type=float, help="of memory that there shall be")
+    options = parser.parse_args()
+    if options.gigabytes is not None:
+        limited(options.gigabytes)
+    for path in options.notebooks:
+        measure(path.resolve(), brief=options.brief)
 
 
 if __name__ == "__main__":
