@@ -1,201 +1,40 @@
 """The panels as a person meets them: JupyterLab in a real browser, the notebooks' own cells."""
 
-import os
-import secrets
-import shutil
-import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-import nbformat
+import browser
 import pytest
-
-ROOT = Path(__file__).resolve().parents[1]
-NOTEBOOK = ROOT / "notebooks" / "01_predator_prey.ipynb"
-LENNARD_JONES = ROOT / "notebooks" / "02_lennard_jones.ipynb"
-ALLEN_CAHN = ROOT / "notebooks" / "03_allen_cahn.ipynb"
-DASHBOARD = ROOT / "notebooks" / "06_dashboard.ipynb"
-LABORATORY = ROOT / "notebooks" / "04_why_partial_forces_work.ipynb"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next((path for path in map(shutil.which, BROWSERS) if path), None)
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-
-# Errors on the console that are not ours: a part of the text, and why it is there.
-ALLOWED = {"Failed to load resource: net::ERR_": "the Binder badge, where there is no network"}
+from browser import Person
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason=f"none of {', '.join(BROWSERS)} is on the PATH"),
+    pytest.mark.skipif(
+        browser.CHROMIUM is None, reason=f"none of {', '.join(browser.BROWSERS)} is on the PATH"
+    ),
 ]
+PREDATOR_PREY, LENNARD_JONES, ALLEN_CAHN, LABORATORY, DASHBOARD = browser.PANELS
 
 
 @pytest.fixture
 def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """A notebook up to the cell that shows the panel, then one that is busy for long."""
-    notebook = nbformat.read(getattr(request, "param", NOTEBOOK), as_version=4)
-    last = next(
-        number
-        for number, cell in enumerate(notebook.cells)
-        if cell.cell_type == "code" and cell.source.splitlines()[-1:] in (["lab"], ["dashboard"])
-    )
-    notebook.cells[last + 1 :] = [nbformat.v4.new_code_cell("import time; time.sleep(900)")]
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(notebook, tmp_path / "lab.ipynb")
+    """A notebook up to its panel."""
+    browser.cut(getattr(request, "param", PREDATOR_PREY), tmp_path)
     return tmp_path
 
 
 @pytest.fixture
-def address(folder: Path) -> Iterator[str]:
-    """JupyterLab on a free port, with settings of its own; gone in the end, whatever happens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    token = secrets.token_hex(16)
-    of_tests = ("PYTEST_CURRENT_TEST", "MACROKIT_HEADLESS", "MACROKIT_FAST")
-    of_tests += ("JAX_DISABLE_MOST_OPTIMIZATIONS",)
-    environment = {name: value for name, value in os.environ.items() if name not in of_tests}
-    environment |= {
-        # At the fast size it would be over before anyone could press Stop.
-        "MACROKIT_SIZE": "default",
-        "JUPYTER_TOKEN": token,
-        "JUPYTER_CONFIG_DIR": str(folder / ".config"),
-        "JUPYTER_DATA_DIR": str(folder / ".data"),
-        "IPYTHONDIR": str(folder / ".ipython"),
-        "MACROKIT_DATA": str(folder / "data"),
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-    }
-    options = {
-        "ServerApp.port": port,
-        "ServerApp.port_retries": 0,
-        "ServerApp.open_browser": False,
-        "ServerApp.allow_root": True,
-        "ServerApp.root_dir": folder,
-        "LabApp.expose_app_in_browser": True,
-        "LabApp.news_url": None,
-    }
-    command = [sys.executable, "-m", "jupyterlab"]
-    command += [f"--{name}={value}" for name, value in options.items()]
-    log = (folder / "server.log").open("wb")
-    server = subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
-    )
-    try:
-        yield f"http://127.0.0.1:{port}/lab/tree/lab.ipynb?token={token}"
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)  # it takes its kernel with it
-        try:
-            server.wait(15)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
-        log.close()
-
-
-def wait_for_server(address: str, seconds: float = 60) -> None:
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            urllib.request.urlopen(address, timeout=5).close()
-            return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.2)
-
-
-class Person:
-    """Looks at the panel and presses its buttons."""
-
-    def __init__(self, page: object, address: str):
-        self.page, self.address = page, address
-        self.errors: list[str] = []
-        self.measured: dict[str, float] = {}
-        page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-
-    def run_all_cells(self) -> None:
-        self.page.goto(self.address)
-        widget = "window.jupyterapp?.shell.currentWidget"
-        self.page.wait_for_function(f"{widget}?.sessionContext?.session?.kernel", timeout=60_000)
-        self.page.evaluate("window.jupyterapp.shell.collapseLeft()")
-        self.command("notebook:run-all-cells", wait=False)
-
-    def command(self, name: str, *, wait: bool = True) -> None:
-        """One of JupyterLab's menus, and wait until it is done."""
-        void = "" if wait else "void "
-        self.page.evaluate(f"{void}window.jupyterapp.commands.execute('{name}')")
-
-    def open(self, seconds: float, button: str = "Start") -> float:
-        """Run all cells and wait for the panel and its plot; returns how long it took."""
-        begun = time.monotonic()
-        self.run_all_cells()
-        self.page.wait_for_selector(f"button:text-is('{button}'):enabled", timeout=1000 * seconds)
-        self.page.wait_for_selector(".js-plotly-plot .main-svg", timeout=30_000)
-        return time.monotonic() - begun
-
-    def complaints(self) -> list[str]:
-        """Errors on the console that nothing explains."""
-        return [e for e in self.errors if not any(known in e for known in ALLOWED)]
-
-    def press(self, name: str) -> None:
-        self.page.locator(f"button.widget-button:text-is('{name}'):enabled").click()
-
-    def until_it_says(self, start: str, seconds: float = 60) -> float:
-        """Wait for a status line that starts like this; returns how long it took."""
-        begun = time.monotonic()
-        self.page.wait_for_function(
-            """start => [...document.querySelectorAll('[role=status]')].some(
-                   line => line.textContent.startsWith(start))""",
-            arg=start,
-            timeout=1000 * seconds,
-        )
-        return time.monotonic() - begun
-
-    def percent(self) -> int:
-        text = self.page.locator(".widget-label", has_text="round ").inner_text()
-        return int(text.partition("·")[2].partition("%")[0])
-
-    def choose(self, name: str, option: str) -> None:
-        self.page.locator(".widget-dropdown", has_text=name).locator("select").select_option(option)
-
-    def picture(self) -> str:
-        return self.page.locator("img.widget-image").first.get_attribute("src")
-
-    def nudge(self, slider: str) -> float:
-        """Move a slider by the keyboard; returns how long the new picture took."""
-        row = self.page.locator(".widget-slider", has_text=slider)
-        number, before = row.locator(".widget-readout").inner_text(), self.picture()
-        row.locator(".noUi-handle").focus()
-        begun = time.monotonic()
-        self.page.keyboard.press("ArrowRight")
-        self.page.wait_for_function(
-            "old => document.querySelector('img.widget-image').src !== old", arg=before
-        )
-        taken = time.monotonic() - begun
-        assert row.locator(".widget-readout").inner_text() != number
-        return taken
-
-
-@pytest.fixture
-def person(address: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Person]:
+def person(folder: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Person]:
     """A person before the running server; leaves a picture, has nothing to complain about, and says
     what took how long."""
-    sync_api = pytest.importorskip("playwright.sync_api")
-    wait_for_server(address)
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        person = Person(browser.new_page(viewport={"width": 1280, "height": 720}), address)
+    pytest.importorskip("playwright.sync_api")
+    with browser.jupyterlab(folder) as address, browser.page() as page:
+        person = Person(page, address)
         try:
             yield person
         finally:
-            person.page.screenshot(path=folder / "panel.png")
-            browser.close()
+            page.screenshot(path=folder / "panel.png")
     with capsys.disabled():
         said = (f"{name} {seconds:.2f} s" for name, seconds in person.measured.items())
         print("", *said, sep="  ")
