@@ -1,7 +1,6 @@
 """Annotations of shapes and types are checked (jaxtyping with beartype), arrays of different rank
 never combine silently, and every warning is an error."""
 
-import os
 from collections.abc import Iterator
 
 import jax
@@ -13,11 +12,8 @@ jaxtyping.install_import_hook(
     "macrokit", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 )
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Nearly all the time of these tests is compilation, and this halves it; also in the kernels of the
-# notebooks where these are small.
+# Nearly all the time of these tests is compilation, and this halves it.
 jax.config.update("jax_disable_most_optimizations", True)
-if os.environ.get("MACROKIT_SIZE") == "fast":
-    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 
 @pytest.fixture

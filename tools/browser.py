@@ -56,7 +56,6 @@ def jupyterlab(folder: Path, *, dark: bool = False) -> Iterator[str]:
         port = probe.getsockname()[1]
     token = secrets.token_hex(16)
     of_tests = ("PYTEST_CURRENT_TEST", "MACROKIT_HEADLESS", "MACROKIT_FAST")
-    of_tests += ("JAX_DISABLE_MOST_OPTIMIZATIONS",)
     environment = {name: value for name, value in os.environ.items() if name not in of_tests}
     environment |= {
         # At the fast size it would be over before anyone could press Stop.
