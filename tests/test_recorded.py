@@ -4,9 +4,17 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from macrokit.experiments import EXPERIMENTS, PUBLISHED, interval, paired_ratio, rank_correlation
+from macrokit.experiments import (
+    EXPERIMENTS,
+    PUBLISHED,
+    costs_to_reach,
+    interval,
+    paired_ratio,
+    rank_correlation,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = sorted((ROOT / "notebooks" / "results").glob("*.json"))
@@ -277,3 +285,58 @@ def test_readme_quotes_51200_atoms() -> None:
     seconds = run["snapshot_seconds"]
     label = seconds["force"] + seconds["encoding"]
     assert f"The forces on fifty atoms and their label take {1e3 * label:.0f} ms" in readme
+
+
+# --- Lennard-Jones, boxes of all sizes ------------------------------------------------------------
+
+SIZES = "lennard-jones-sizes-full"
+
+
+def by_size() -> dict[int, dict[str, dict]]:
+    """Atoms → estimator → what an error of 3e-3 costs."""
+    sizes: dict[int, dict[str, dict]] = {}
+    for cost in costs_to_reach(3e-3, runs(SIZES)):
+        sizes.setdefault(cost["sites"], {})[cost["estimator"]] = cost
+    return sizes
+
+
+def middle(values: np.ndarray) -> float:
+    return float(np.exp(np.log(values).mean()))
+
+
+def two_digits(number: float) -> str:
+    return f"{float(f'{number:.2g}'):,.0f}"
+
+
+def from_to(values: np.ndarray) -> str:
+    low, high = two_digits(values.min()), two_digits(values.max())
+    return f"{two_digits(middle(values))} ({low} – {high})"
+
+
+def test_every_size_reaches_the_error_both_ways() -> None:
+    cells = EXPERIMENTS["lennard-jones-sizes", "fair", "full"].cells
+    assert [(r["sites"], r["forces_training"], tuple(r["seeds"])) for r in runs(SIZES)] == [
+        (c.atoms, c.forces, c.seeds) for c in cells
+    ]
+    for ways in by_size().values():
+        for cost in ways.values():
+            assert cost["reached"]
+            assert len(cost["forces"]) == 4
+
+
+def test_what_fifty_atoms_save_grows_with_the_box() -> None:
+    ratios = [
+        middle(ways["exact"]["forces"]) / middle(ways["difference"]["forces"])
+        for ways in by_size().values()
+    ]
+    assert ratios == sorted(ratios)
+
+
+def test_readme_quotes_the_sizes() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for atoms, ways in by_size().items():
+        whole, some = ways["exact"], ways["difference"]
+        fewer = middle(whole["forces"]) / middle(some["forces"])
+        row = [f"{atoms:,}", from_to(whole["forces"]), from_to(some["forces"]), f"{fewer:.0f}"]
+        row += [f"{middle(cost['seconds']):.0f} s" for cost in (whole, some)]
+        assert f"| {' | '.join(row)} |" in readme
