@@ -17,7 +17,6 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
 FIGURES = ("application/vnd.plotly.v1+json", "application/vnd.jupyter.widget-view+json")
 
 
@@ -49,24 +48,41 @@ def limited(gigabytes: float) -> None:
         raise SystemExit(f"Memory can be limited by root, with control groups: {error}") from error
 
 
+def peak(pid: int) -> int:
+    """MiB that a process has had in memory at most, so far (Linux)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
+
+
 def measure(path: Path, *, brief: bool) -> None:
     notebook = nbformat.read(path, as_version=4)
-    notebook.cells.append(nbformat.v4.new_code_cell(PEAK))
+    memory: dict[int, int] = {}
+
+    def executed(cell: nbformat.NotebookNode, cell_index: int, **_: object) -> None:
+        memory[id(cell)] = peak(client.km.provisioner.pid)
+
     resources = {"metadata": {"path": str(path.parent)}}
+    client = NotebookClient(notebook, timeout=3600, resources=resources, record_timing=True)
+    client.on_cell_executed = executed
     begun = time.monotonic()
-    NotebookClient(notebook, timeout=3600, resources=resources, record_timing=True).execute()
+    client.execute()
     whole = time.monotonic() - begun
-    *cells, last = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     total, first = 0.0, None
+    if not brief:
+        print("  seconds, their sum, peak memory (MiB), cell")
     for cell in cells:
         total += seconds(cell)
         first = total if first is None and shows(cell) else first
         if not brief:
-            print(f"{seconds(cell):5.1f} {total:5.1f}  {cell.source.splitlines()[0][:72]}")
+            head = cell.source.splitlines()[0][:66]
+            print(f"{seconds(cell):6.1f} {total:6.1f} {memory[id(cell)]:5d}  {head}")
     figure = "no figure" if first is None else f"first figure after {first:.0f} s"
-    peak = f"peak memory of the kernel {int(last.outputs[0].text)} MiB"
     start = whole - total
-    print(f"{path.name}: {total:.0f} s and {start:.0f} s for the kernel to start, {figure}, {peak}")
+    print(
+        f"{path.name}: {total:.0f} s and {start:.0f} s for the kernel to start, {figure}, "
+        f"peak memory of the kernel {max(memory.values())} MiB"
+    )
 
 
 def main() -> None:

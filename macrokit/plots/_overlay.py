@@ -84,13 +84,16 @@ def overlay_axes(lines: Sequence[Line], unit: str) -> dict[str, Any]:
     errors = [float(e) for one in lines for own in one.errors for e in own if np.isfinite(e)]
     error = log_axis(ERROR) | {"range": log_range(errors)}
     forces = {round(n) for one in lines for n in one.forces}
+    # An axis without a range is not drawn as long as there is nothing on it.
+    rolled_out = any(one.predicted is not None for one in lines)
+    paths = {"autorange": True} if rolled_out else {"range": [0, 1]}
     return {
         "xaxis": forces_axis(_some(sorted(forces)), FORCES),
         "yaxis": error,
         "xaxis2": {"title_text": SECONDS, "rangemode": "tozero"},
         "yaxis2": error,
-        "xaxis3": {"title_text": TIME},
-        "yaxis3": {"title_text": unit},
+        "xaxis3": {"title_text": TIME} | paths,
+        "yaxis3": {"title_text": unit} | paths,
     }
 
 
