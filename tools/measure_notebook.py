@@ -56,32 +56,28 @@ def peak(pid: int) -> int:
 
 def measure(path: Path, *, brief: bool) -> None:
     notebook = nbformat.read(path, as_version=4)
-    memory: dict[int, int] = {}
+    total, first, most = 0.0, None, 0
 
-    def executed(cell: nbformat.NotebookNode, cell_index: int, **_: object) -> None:
-        memory[id(cell)] = peak(client.km.provisioner.pid)
+    def executed(cell: nbformat.NotebookNode, **_: object) -> None:
+        nonlocal total, first, most
+        total, most = total + seconds(cell), peak(client.km.provisioner.pid)
+        first = total if first is None and shows(cell) else first
+        if not brief:
+            head = cell.source.splitlines()[0][:66]
+            print(f"{seconds(cell):6.1f} {total:6.1f} {most:5d}  {head}", flush=True)
 
     resources = {"metadata": {"path": str(path.parent)}}
     client = NotebookClient(notebook, timeout=3600, resources=resources, record_timing=True)
     client.on_cell_executed = executed
-    begun = time.monotonic()
-    client.execute()
-    whole = time.monotonic() - begun
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    total, first = 0.0, None
     if not brief:
         print("  seconds, their sum, peak memory (MiB), cell")
-    for cell in cells:
-        total += seconds(cell)
-        first = total if first is None and shows(cell) else first
-        if not brief:
-            head = cell.source.splitlines()[0][:66]
-            print(f"{seconds(cell):6.1f} {total:6.1f} {memory[id(cell)]:5d}  {head}")
+    begun = time.monotonic()
+    client.execute()
+    start = time.monotonic() - begun - total
     figure = "no figure" if first is None else f"first figure after {first:.0f} s"
-    start = whole - total
     print(
         f"{path.name}: {total:.0f} s and {start:.0f} s for the kernel to start, {figure}, "
-        f"peak memory of the kernel {max(memory.values())} MiB"
+        f"peak memory of the kernel {most} MiB"
     )
 
 
