@@ -75,7 +75,8 @@ def simulate(
       steps keep the relative error of a step below `rtol` and begin with `step`. For systems with
       `flows`, "strang" (Strang 1968, order 2), S = R(t/2) D(t) R(t/2) with the flows R and D, and
       "strang-4", (4 S(t/2)² − S(t))/3 (order 4). For mechanics, where the free channels r have
-      dr/dt = v and the others are v, "velocity-verlet" (order 2), with neighbour lists.
+      dr/dt = v and the others are v, "velocity-verlet" (order 2), with neighbour lists; a
+      `LammpsLennardJones` takes these steps itself.
     - `until`: frames count up to the first one for which it is true (`lengths` of the result).
 
     Raises `ValueError` when the step is beyond the stable bound, or when a run left the finite
@@ -87,10 +88,12 @@ def simulate(
             f"method must be one of {sorted(_METHODS)} or an explicit Runge–Kutta solver of "
             f"diffrax such as `diffrax.Tsit5()`, whose forces can be counted, but got {method!r}."
         )
-    if isinstance(system, AbstractHostSystem):
+    by_itself = isinstance(system, AbstractHostSystem)
+    if by_itself and (method != "velocity-verlet" or not hasattr(system, "simulate")):
         raise ValueError(
             f"A {type(system).__name__} is not simulated by macrokit: its force runs outside JAX. "
-            "Simulate it with its own engine and pass the states to `sample`."
+            "Simulate it with its own engine and pass the states to `sample`; a "
+            '`LammpsLennardJones` does so for `method="velocity-verlet"`.'
         )
     starts = jnp.asarray(starts)
     expected = (system.num_sites, system.num_channels)
@@ -120,7 +123,11 @@ def simulate(
     if adaptive:
         x, evaluations = _solve(system, starts, dt, frames, every, method, jnp.asarray(rtol))
     else:
-        x = _integrate_all(system, starts, dt, frames, every, method)
+        if by_itself:
+            settings = {"steps": steps, "step": step, "every": every, "dtype": starts.dtype}
+            x = jnp.stack([system.simulate(start, **settings) for start in starts])
+        else:
+            x = _integrate_all(system, starts, dt, frames, every, method)
         evaluations = len(starts) * _METHODS[method].evaluations(steps)
     finite = np.isfinite(np.asarray(x)).all(axis=(2, 3))
     if not finite.all():

@@ -286,3 +286,37 @@ def test_without_mpi(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.metadata.files", lambda name: None)
     with pytest.raises(ImportError, match=r"with MPI, .* \(libmpi\.so\.12: cannot open"):
         LammpsLennardJones(800, 10.5).force(X)
+
+
+# --- data ----------------------------------------------------------------------------------------
+
+
+@needs_lammps
+@pytest.mark.slow
+def test_runs_by_lammps_are_those_by_jax(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On disk too, and as an experiment has them."""
+    settings = {"atoms": 200, "start": "family", "closure": "principal-7"}
+    ours = mk.experiments.lennard_jones(2, 1, **settings)
+    monkeypatch.setattr("macrokit.experiments._data._IN_MEMORY", 0)
+    monkeypatch.setenv("MACROKIT_DATA", str(tmp_path))
+    theirs = mk.experiments.lennard_jones(2, 1, engine="any", **settings)
+    assert {path.name for path in tmp_path.iterdir()} == {"lennard-jones-200-family-lammps"}
+    assert theirs.training.forces == ours.training.forces
+    np.testing.assert_allclose(theirs.training.times, ours.training.times)
+    for run in range(2):
+        x, y = ours.training.frames(run), theirs.training.frames(run)
+        np.testing.assert_array_equal(x[0], y[0])
+        np.testing.assert_allclose(temperatures(x), temperatures(y), rtol=2e-5)
+        np.testing.assert_allclose(x[:, :, :3], y[:, :, :3], atol=1e-3)
+
+
+@needs_lammps
+def test_lammps_has_one_integrator() -> None:
+    system = LammpsLennardJones(200, 6.3)
+    with pytest.raises(ValueError, match=r'outside JAX.*does so for `method="velocity-verlet"`'):
+        mk.simulate(system, np.zeros((1, 200, 6), np.float32), duration=1, step=0.1)
+
+
+def test_an_unknown_engine_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"engine must be one of \['any', 'jax', 'lammps'\]"):
+        mk.experiments.lennard_jones(2, 1, engine="gromacs")

