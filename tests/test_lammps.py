@@ -298,6 +298,7 @@ def test_runs_by_lammps_are_those_by_jax(tmp_path: Path, monkeypatch: pytest.Mon
     settings = {"atoms": 200, "start": "family", "closure": "principal-7"}
     ours = mk.experiments.lennard_jones(2, 1, **settings)
     monkeypatch.setattr("macrokit.experiments._data._IN_MEMORY", 0)
+    monkeypatch.setattr("macrokit.experiments._data._LARGE", 200)
     monkeypatch.setenv("MACROKIT_DATA", str(tmp_path))
     theirs = mk.experiments.lennard_jones(2, 1, engine="any", **settings)
     assert {path.name for path in tmp_path.iterdir()} == {"lennard-jones-200-family-lammps"}

