@@ -273,6 +273,29 @@ def test_an_arena_that_cannot_be_made(arena: mk.experiments.Contest, tmp_path: P
     assert not panel.train_button.disabled
 
 
+def test_called_from_code_it_waits_for_the_data(
+    arena: mk.experiments.Contest, tmp_path: Path, threads: None
+) -> None:
+    """A cell that follows the panel's may come before its trajectories."""
+    asked, simulated = threading.Event(), threading.Event()
+
+    def slow() -> mk.experiments.Contest:
+        asked.set()
+        assert simulated.wait(60)
+        return arena
+
+    panel = ui.Dashboard({"there": slow}, folder=tmp_path)
+    assert asked.wait(60)
+    assert panel.train_button.disabled
+    assert said(panel.note) == "Simulating the trajectories of there …"
+    threading.Timer(0.2, simulated.set).start()
+    panel.train_pair()
+    assert names(panel) == [ALL, SOME]
+    assert [trial.settings["budgets"] for trial in panel.session.trials] == [(1_000, 2_000)] * 2
+    panel.stop_button.click()
+    assert panel.wait(60)
+
+
 def test_what_cannot_be_held_is_said(arena: mk.experiments.Contest, tmp_path: Path) -> None:
     panel = dashboard(dataclasses.replace(arena, budgets=(1_000, 6_000)), tmp_path)
     panel.fraction.value = 0.02

@@ -75,13 +75,12 @@ class Dashboard(Panel):
     def train(self) -> None:
         """Add a run as the controls say, and train it when its turn comes. One that is there
         already is not added again: it would come out the same."""
-        if self._fits():
-            self._attempt(lambda: self._add(self._learner()), self.note)
+        self._ready()
+        self._attempt(lambda: self._add(self._learner()), self.note)
 
     def train_pair(self) -> None:
         """Add the arena's own learners, full and partial forces, with the budget chosen."""
-        contest = self.session.made(self.system.value)
-        for learner in () if contest is None else contest.learners:
+        for learner in self._ready().learners:
             self._attempt(lambda learner=learner: self._add(learner), self.note)
 
     def save_data(self) -> Path:
@@ -219,6 +218,13 @@ class Dashboard(Panel):
         """Another system: make its data if need be, and offer what it has to offer."""
         self.session.prepare(self.system.value)
         self._refresh()
+
+    def _ready(self) -> experiments.Contest:
+        """The contest of the system chosen, and the controls as it needs them. The buttons are grey
+        until it is made; called from code this waits, and raises what goes wrong."""
+        contest = self.session.arena(self.system.value)
+        self._refresh()
+        return contest
 
     def _fit(self, contest: experiments.Contest) -> None:
         """The controls, as the arena's second learner has them."""
