@@ -301,6 +301,8 @@ def test_what_cannot_be_held_is_said(arena: mk.experiments.Contest, tmp_path: Pa
     panel.fraction.value = 0.02
     panel.train_button.click()
     assert "Lower the budget, raise the fraction" in said(panel.note)
+    with pytest.raises(ValueError, match="Lower the budget, raise the fraction"):
+        panel.train()
     assert panel.session.trials == []
 
 

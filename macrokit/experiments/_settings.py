@@ -354,7 +354,7 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
     ("lennard-jones-sizes", "fair", "full"): Experiment(
         "lennard-jones",
         _sizes(
-            (800, 2_700, 6_400, 21_600, 51_200),
+            (800, 2_700, 6_400),
             {"exact": (100, 200), "difference": (200, 400, 800, 1_600)},
             10_000,
             seeds=4,

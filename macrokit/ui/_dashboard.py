@@ -1,6 +1,7 @@
 """The dashboard: any system, estimator, design, macro model and budget; runs side by side."""
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ class Dashboard(Panel):
         self.session = Session(experiments.ARENAS if arenas is None else arenas)
         self.folder = Path(folder)
         self.live, self.table = LiveOverlay(), TrialTable(self.session)
+        self._turn = threading.RLock()  # buttons, the worker, and who simulates all come here
         self._drawn: Any = None
         self._fitted: str | None = None  # the arena whose budgets and shares are offered
         self._controls()
@@ -76,12 +78,12 @@ class Dashboard(Panel):
         """Add a run as the controls say, and train it when its turn comes. One that is there
         already is not added again: it would come out the same."""
         self._ready()
-        self._attempt(lambda: self._add(self._learner()), self.note)
+        self._add(self._learner())
 
     def train_pair(self) -> None:
         """Add the arena's own learners, full and partial forces, with the budget chosen."""
         for learner in self._ready().learners:
-            self._attempt(lambda learner=learner: self._add(learner), self.note)
+            self._add(learner)
 
     def save_data(self) -> Path:
         """Write the scores of all runs as CSV."""
@@ -176,9 +178,13 @@ class Dashboard(Panel):
 
     def _buttons(self) -> None:
         session = self.session
-        self.train_button = button("Train", "Add a run with these settings", self.train)
+        self.train_button = button(
+            "Train", "Add a run with these settings", lambda: self._attempt(self.train, self.note)
+        )
         self.pair_button = button(
-            "Full against partial", "Add two runs: all forces, and some of them", self.train_pair
+            "Full against partial",
+            "Add two runs: all forces, and some of them",
+            lambda: self._attempt(self.train_pair, self.note),
         )
         self.stop_button = button("Stop", "Hold; networks stay usable", session.stop)
         self.resume_button = button("Resume", "Go on with what is unfinished", session.start)
@@ -295,6 +301,10 @@ class Dashboard(Panel):
         return contest is not None
 
     def _refresh(self) -> None:
+        with self._turn:
+            self._show()
+
+    def _show(self) -> None:
         session, contest = self.session, self.session.made(self.system.value)
         if contest is not None and self._fitted != self.system.value:
             self._fitted = self.system.value
