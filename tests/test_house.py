@@ -133,6 +133,7 @@ def command(name: str) -> str:
 
 
 FAST = "MACROKIT_SIZE=fast .venv/bin/pytest"
+SPREAD = "-n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder"
 
 
 @pytest.mark.parametrize(
@@ -140,14 +141,14 @@ FAST = "MACROKIT_SIZE=fast .venv/bin/pytest"
     [
         ("start", "lab", ".venv/bin/macrokit lab"),
         ("demo", "lab", ".venv/bin/macrokit demo"),
-        ("test", "test", f'{FAST} -m "not browser" -n auto --maxprocesses 4 --dist loadfile'),
+        ("test", "test", f'{FAST} -m "not browser" {SPREAD}'),
     ],
 )
 def test_each_command_does_its_own_set_up(name: str, extra: str, last: str) -> None:
     steps = [step.strip() for step in command(name).split("&&")]
     set_up = ["python3 -m venv .venv", f'.venv/bin/pip install -q -e ".[{extra}]"']
     assert steps[:2] == set_up
-    assert name != "test" or steps[-2] == f"{FAST} -m browser"  # together, all tests
+    assert name != "test" or steps[-2] == f"{FAST} -m browser -n 2"  # together, all tests
     assert steps[-1] == last
     assert extra in PROJECT["optional-dependencies"]
     assert "macrokit" in PROJECT["scripts"]
