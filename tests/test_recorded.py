@@ -338,5 +338,5 @@ def test_readme_quotes_the_sizes() -> None:
         whole, some = ways["exact"], ways["difference"]
         fewer = middle(whole["forces"]) / middle(some["forces"])
         row = [f"{atoms:,}", from_to(whole["forces"]), from_to(some["forces"]), f"{fewer:.0f}"]
-        row += [f"{middle(cost['seconds']):.0f} s" for cost in (whole, some)]
+        row += [f"{middle(cost['seconds']):.1f} s" for cost in (whole, some)]
         assert f"| {' | '.join(row)} |" in readme
