@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from panels import Compilations, lines, said, widgets_in
+from panels import Compilations, Gate, lines, said, widgets_in
 
 import macrokit as mk
 from macrokit import ui
@@ -52,27 +52,9 @@ def finished(contest: mk.experiments.Contest) -> ui.Lab:
     return lab
 
 
-class Gate:
-    """Lets a run do one chunk of 5 steps, and hold there until it is opened."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch):
-        self.reached, self.opened, self.runs = threading.Event(), threading.Event(), 0
-        original = mk.experiments.compare
-
-        def compare(*args: object, **options: object) -> Iterator:
-            self.runs += 1
-            for progress in original(*args, **options):
-                yield progress
-                self.reached.set()
-                assert self.opened.wait(60)
-
-        monkeypatch.setattr(_run, "EVERY", 5)
-        monkeypatch.setattr(mk.experiments, "compare", compare)
-
-
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch, threads: None) -> Iterator[Gate]:
-    gate = Gate(monkeypatch)
+    gate = Gate(monkeypatch, _run)
     yield gate
     gate.opened.set()
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import ipywidgets
 import numpy as np
 import pytest
-from panels import Compilations, said, widgets_in
+from panels import Compilations, Gate, said, widgets_in
 
 import macrokit as mk
 from macrokit import ui
@@ -55,26 +55,9 @@ def finished(
     return panel
 
 
-class Gate:
-    """Holds every contest after its first chunk of 5 steps, until it is opened."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch):
-        self.reached, self.opened = threading.Event(), threading.Event()
-        original = mk.experiments.compare
-
-        def compare(*args: object, **options: object) -> Iterator:
-            for progress in original(*args, **options):
-                yield progress
-                self.reached.set()
-                assert self.opened.wait(60)
-
-        monkeypatch.setattr(_trial, "EVERY", 5)
-        monkeypatch.setattr(mk.experiments, "compare", compare)
-
-
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch, threads: None) -> Iterator[Gate]:
-    gate = Gate(monkeypatch)
+    gate = Gate(monkeypatch, _trial)
     yield gate
     gate.opened.set()
 

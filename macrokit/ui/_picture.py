@@ -29,19 +29,31 @@ def field_png(
     level = np.clip(np.round(255 * span), 0, 255).astype(np.uint8)
     image = Image.fromarray(level).resize(size, Image.Resampling.NEAREST)
     image.putpalette(_CIVIDIS.tobytes())
-    rows, columns = np.shape(field)
-    image = image.convert("RGB")
-    draw = ImageDraw.Draw(image)
-    if line is not None:
-        x = (line + 0.5) / columns * size[0]
-        draw.line((x, 0, x, size[1]), fill=_PAPER, width=2)
-    for row, column in [] if marks is None else np.asarray(marks):
-        x, y = (column + 0.5) / columns * size[0], (rows - row - 0.5) / rows * size[1]
-        half = dot / 2
-        draw.rectangle((x - half, y - half, x + half - 1, y + half - 1), fill=_MARK)
+    if marks is not None or line is not None:
+        image = _drawn_on(image.convert("RGB"), np.shape(field), marks, dot, line)
     stream = io.BytesIO()
     image.save(stream, format="PNG", compress_level=1)
     return stream.getvalue()
+
+
+def _drawn_on(
+    image: Image.Image,
+    shape: tuple[int, int],
+    marks: AnyArray | None,
+    dot: int,
+    line: int | None,
+) -> Image.Image:
+    """With the line, and the marks upon it."""
+    (rows, columns), (width, height) = shape, image.size
+    draw = ImageDraw.Draw(image)
+    if line is not None:
+        x = (line + 0.5) / columns * width
+        draw.line((x, 0, x, height), fill=_PAPER, width=2)
+    for row, column in [] if marks is None else np.asarray(marks):
+        x, y = (column + 0.5) / columns * width, (rows - row - 0.5) / rows * height
+        half = dot / 2
+        draw.rectangle((x - half, y - half, x + half - 1, y + half - 1), fill=_MARK)
+    return image
 
 
 def atoms_png(

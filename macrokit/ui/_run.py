@@ -6,10 +6,7 @@ from collections.abc import Callable, Generator
 
 from .. import experiments
 from .._memory import trim_memory
-from ._worker import Worker
-
-# Between two looks at the Stop button: optimiser steps of each learner, and seconds.
-EVERY, SECONDS = 50, 0.2
+from ._worker import EVERY, SECONDS, Worker
 
 
 class Run:

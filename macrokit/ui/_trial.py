@@ -8,9 +8,7 @@ from typing import Any
 
 from .. import experiments
 from .._memory import trim_memory
-
-# Between two looks at the Stop button: optimiser steps, and seconds.
-EVERY, SECONDS = 50, 0.2
+from ._worker import EVERY, SECONDS
 
 # What a contest has beside its data and its learners.
 SETTINGS = (

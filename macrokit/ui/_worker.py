@@ -6,6 +6,9 @@ import threading
 import time
 from collections.abc import Callable, Generator
 
+# Of a contest between two looks at the Stop button: optimiser steps of each learner, and seconds.
+EVERY, SECONDS = 50, 0.2
+
 
 def headless() -> bool:
     """Whether nobody is there to press a button: MACROKIT_HEADLESS=1, or a test is running."""
