@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import tqdm
 import zarr
+from filelock import FileLock
 from jaxtyping import Array, Bool, Float, Int
 from zarr.codecs import BloscCodec, Crc32cCodec
 
@@ -98,16 +99,32 @@ def simulate_to(
     """`simulate` for more trajectories than memory holds: a group at a time, into a folder.
 
     Started again after an interruption it goes on with the group that was not finished; where all
-    are there it simulates nothing.
+    are there it simulates nothing. Of several processes one simulates, and the others wait for it.
 
     Raises `ValueError` when the folder holds another simulation, or when the disk is full.
     """
     folder, settings = Path(folder), {"duration": duration, "step": step, "every": every}
     settings |= {"method": method, "starts": _fingerprint(system, starts)}
     _claim(folder, settings)
-    if (folder / "trajectories.json").exists():
-        return StoredTrajectories(folder)
-    frames, size = round(duration / step) // every + 1, starts[0].size
+    complete = folder / "trajectories.json"
+    if not complete.exists():
+        with FileLock(folder / "lock"):
+            if not complete.exists():
+                chosen = {"duration": duration, "step": step, "every": every, "method": method}
+                _fill(folder, system, starts, chosen | {"until": until}, progress)
+    return StoredTrajectories(folder)
+
+
+def _fill(
+    folder: Path,
+    system: AbstractSystem,
+    starts: Float[AnyArray, "trajectories sites channels"],
+    settings: dict[str, Any],
+    progress: bool,
+) -> None:
+    """Simulate the groups that are not there. - `settings`: of `simulate`."""
+    frames = round(settings["duration"] / settings["step"]) // settings["every"] + 1
+    size = starts[0].size
     group = largest_divisor(len(starts), max(cores(), _GROUP // (frames * size)))
     try:
         x = _open(folder, (len(starts), frames, *starts.shape[1:]))
@@ -117,15 +134,8 @@ def simulate_to(
             for first in range(0, len(starts), group):
                 mark = folder / f"{first}.json"  # written last: this group is complete
                 if not mark.exists():
-                    runs = simulate(
-                        system,
-                        jnp.asarray(starts[first : first + group]),
-                        duration=duration,
-                        step=step,
-                        every=every,
-                        method=method,
-                        until=until,
-                    )
+                    own = jnp.asarray(starts[first : first + group])
+                    runs = simulate(system, own, **settings)
                     _write(x, first, runs)
                     write_whole(mark, json.dumps(_facts(runs)).encode())
                     del runs
@@ -148,7 +158,6 @@ def simulate_to(
     write_whole(folder / "trajectories.json", json.dumps(about).encode())
     for mark in marks:
         mark.unlink()
-    return StoredTrajectories(folder)
 
 
 def _claim(folder: Path, settings: dict[str, Any]) -> None:

@@ -3,6 +3,9 @@
 import dataclasses
 import json
 import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,15 @@ from catalogue import benchmark
 from test_cells import CELL, KEYS, without_seconds
 
 import macrokit as mk
-from macrokit.experiments import EXPERIMENTS, Experiment, _reproduce, read_results, reproduce
+from macrokit.experiments import (
+    EXPERIMENTS,
+    PUBLISHED,
+    TITLES,
+    Experiment,
+    _reproduce,
+    read_results,
+    reproduce,
+)
 
 # Real cells, the smaller of which only differ in the batches they draw.
 CELLS = (CELL, dataclasses.replace(CELL, seeds=(2, 3)), dataclasses.replace(CELL, seeds=(4, 5)))
@@ -131,6 +142,62 @@ def test_another_experiment_does_not_resume_this_one(
     assert machine.ran == [(0, False), (2, False), (4, False)]
 
 
+def test_two_at_once_share_the_cells(
+    folder: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each cell is run once, by whoever comes first; both end with the same record."""
+    cells = tuple(dataclasses.replace(CELL, seeds=(2 * n, 2 * n + 1)) for n in range(6))
+    many = Experiment("predator-prey", cells, trajectories=8, test_trajectories=4)
+    monkeypatch.setitem(EXPERIMENTS, ("tiny", "fair", "small"), many)
+    busy = threading.Barrier(2)
+    in_no_time, workers = machine.__call__, {}
+
+    def run(data, cell, **more) -> dict:
+        workers.setdefault(threading.get_ident(), []).append(cell.seeds[0])
+        if len(workers[threading.get_ident()]) == 1:
+            busy.wait(60)  # both are at one before either goes on
+        return in_no_time(data, cell, **more)
+
+    monkeypatch.setattr(_reproduce, "run_cell", run)
+    with ThreadPoolExecutor(2) as pool:
+        ours, theirs = pool.map(lambda _: reproduce("tiny"), range(2))
+    assert ours == theirs
+    assert len(workers) == 2
+    assert sorted(seed for seed, _ in machine.ran) == [0, 2, 4, 6, 8, 10]
+    record = json.loads(ours.read_text())
+    assert [run["seeds"][0] for run in record["runs"]] == [0, 2, 4, 6, 8, 10]
+    assert files(folder) == {"tiny-small.json"}
+
+
+def test_who_comes_second_waits_for_the_last_cell(
+    folder: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    alone = Experiment("predator-prey", CELLS[:1], trajectories=8, test_trajectories=4)
+    monkeypatch.setitem(EXPERIMENTS, ("tiny", "fair", "small"), alone)
+    begun, enough, in_no_time = threading.Event(), threading.Event(), machine.__call__
+
+    def run(data, cell, **more) -> dict:
+        begun.set()
+        assert enough.wait(60)
+        return in_no_time(data, cell, **more)
+
+    monkeypatch.setattr(_reproduce, "run_cell", run)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(reproduce, "tiny")
+        assert begun.wait(60)
+        with pytest.raises(ValueError, match="Another process is running this experiment"):
+            reproduce("tiny", fresh=True)
+        second = pool.submit(reproduce, "tiny")
+        until = time.monotonic() + 60
+        while "Waiting for another process" not in (said := capsys.readouterr().err):
+            assert time.monotonic() < until, said
+            time.sleep(0.01)
+        enough.set()
+        assert first.result() == second.result()
+    assert machine.ran == [(0, False)]
+    assert files(folder) == {"tiny-small.json"}
+
+
 def test_an_experiment_of_several_sizes(
     folder: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,10 +286,36 @@ def test_the_contract_of_the_experiments() -> None:
 
 
 def test_the_published_protocol_is_the_released_codes() -> None:
-    full, part, *_ = EXPERIMENTS["predator-prey", "published", "full"].cells
-    for cell, snapshots in (full, 600), (part, 3_000):
+    cells = EXPERIMENTS["predator-prey-losses", "published", "full"].cells
+    assert len(cells) == 36
+    for cell in cells:
         assert (cell.order, cell.optimiser, cell.scaling) == ("prefix", "adamw-amsgrad", "affine")
         assert (cell.learning_rate, cell.batch, cell.closure) == (5e-3, 256, "paper")
-        assert cell.steps == 2_000 * -(-snapshots // 256)
+        assert cell.steps == 2_000 * -(-cell.snapshots(100) // 256)
         assert cell.seeds == (0, 1, 2)
-    assert part.design == "with-replacement"
+        assert cell.design == ("with-replacement" if cell.fraction < 1 else "without-replacement")
+    assert [cell.snapshots(100) for cell in cells[:6]] == [600, 600, 800, 1_200, 2_400, 3_000]
+
+
+@pytest.mark.parametrize("protocol", ["fair", "published"])
+def test_every_number_of_the_papers_table_has_a_counterpart(protocol: str) -> None:
+    cells = EXPERIMENTS["predator-prey-losses", protocol, "full"].cells
+    made = {(cell.loss, cell.forces) for cell in cells}
+    table = PUBLISHED["predator-prey"]
+    assert made >= {(loss, forces) for loss, column in table.items() for forces in column}
+
+
+def test_all_losses_of_a_budget_get_the_same() -> None:
+    """Forces, steps and seeds, at each budget; and what takes a tenth of the forces, the rest."""
+    cells = EXPERIMENTS["predator-prey-losses", "fair", "full"].cells
+    for group in (cells[n : n + 12] for n in range(0, len(cells), 12)):
+        *whole, tenth = group
+        assert len({(cell.forces, cell.steps, cell.seeds) for cell in whole}) == 1
+        assert tenth == dataclasses.replace(whole[-1], forces=whole[-1].forces // 10)
+
+
+def test_every_experiment_has_a_title_and_two_sizes() -> None:
+    for name, protocol, _ in EXPERIMENTS:
+        assert name in TITLES
+        assert {(name, protocol, size) for size in ("small", "full")} <= EXPERIMENTS.keys()
+    assert {name for name, _, _ in EXPERIMENTS} == set(TITLES)

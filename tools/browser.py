@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nbformat
@@ -33,18 +33,30 @@ PANELS = {
 ALLOWED = {"Failed to load resource: net::ERR_": "the Binder badge, where there is no network"}
 
 
-def cut(name: str, folder: Path) -> None:
+def cut(name: str, folder: Path, *, fast: bool = False) -> None:
     """Write lab.ipynb: a notebook up to the cell that shows its panel, then one that is busy for
-    long."""
+    long.
+
+    - `fast`: with the notebook's fast data, but steps enough that there is time to press Stop.
+    """
     notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
-    last = next(
-        number
-        for number, cell in enumerate(notebook.cells)
-        if cell.cell_type == "code" and cell.source.splitlines()[-1:] == [PANELS[name]]
-    )
-    notebook.cells[last + 1 :] = [nbformat.v4.new_code_cell("import time; time.sleep(900)")]
+    last = _number(notebook, lambda source: source.splitlines()[-1:] == [PANELS[name]])
+    notebook.cells[last + 1 :] = [_code("import time; time.sleep(900)")]
+    if fast:
+        sizes = _number(notebook, lambda source: "steps = mk.size(" in source)
+        notebook.cells.insert(sizes + 1, _code("steps = 20_000"))
+        notebook.cells.insert(0, _code("%env MACROKIT_SIZE=fast"))
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(notebook, folder / "lab.ipynb")
+
+
+def _number(notebook: nbformat.NotebookNode, wanted: Callable[[str], bool]) -> int:
+    cells = enumerate(notebook.cells)
+    return next(n for n, cell in cells if cell.cell_type == "code" and wanted(cell.source))
+
+
+def _code(source: str) -> nbformat.NotebookNode:
+    return nbformat.v4.new_code_cell(source)
 
 
 @contextlib.contextmanager

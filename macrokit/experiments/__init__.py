@@ -34,10 +34,11 @@ from ._published import PUBLISHED as PUBLISHED
 from ._reproduce import device as device
 from ._reproduce import read_results as read_results
 from ._reproduce import reproduce as reproduce
-from ._settings import EXPERIMENTS as EXPERIMENTS
 from ._settings import Cell as Cell
 from ._settings import Experiment as Experiment
 from ._size import size as size
+from ._specifications import EXPERIMENTS as EXPERIMENTS
+from ._specifications import TITLES as TITLES
 from ._statistics import costs_to_reach as costs_to_reach
 from ._statistics import forces_to_reach as forces_to_reach
 from ._statistics import interval as interval

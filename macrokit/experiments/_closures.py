@@ -42,6 +42,10 @@ RECIPES = {
     "linear": Recipe(),
     "linear+lift": Recipe(lift=0.1),
     "nonlinear": Recipe(linear=False, condition=1e-5),
+    **{
+        f"condition-{weight}": Recipe(linear=False, condition=float(weight))
+        for weight in ("0", "1e-7", "1e-6", "1e-5", "1e-4", "1e-3", "1e-2")
+    },
     "nonlinear+lift": Recipe(linear=False, condition=1e-5, lift=1.0),
     # The released code: 10 epochs of 480,000 snapshots in batches of 256, λ = 1e-6, Adam 1e-4.
     "paper": Recipe(

@@ -1,26 +1,31 @@
 """`macrokit reproduce`: run an experiment, resume it, record it."""
 
 import dataclasses
+import functools
 import hashlib
 import importlib.util
 import itertools
 import json
 import os
 import platform
+import shutil
 import sys
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
 import tqdm
+from filelock import FileLock, Timeout
 
 from .._storage import write_whole
 from ._cells import run_cell
 from ._data import Benchmark, allen_cahn, lennard_jones, predator_prey
 from ._folders import results_folder
 from ._predictions import costs, predictions
-from ._settings import EXPERIMENTS, Cell, Experiment
+from ._settings import Cell, Experiment
+from ._specifications import EXPERIMENTS
 
 _BENCHMARKS = {
     "predator-prey": predator_prey,
@@ -45,8 +50,9 @@ def reproduce(
     - `folder`: where records go, `notebooks/results` of the checkout by default.
 
     Finished cells are kept beside the record, and a cell in training has a checkpoint, so that a
-    killed run resumes where it was. What the gauge expects of each cell stands beside what came of
-    it, as `predicted`.
+    killed run resumes where it was; several processes may run one experiment together (what they
+    measure in seconds is then that of a busy machine). What the gauge expects of each cell stands
+    beside what came of it, as `predicted`.
     """
     size = "full" if full else "small"
     try:
@@ -60,26 +66,116 @@ def reproduce(
         ) from None
     folder = results_folder() if folder is None else folder
     stem = f"{name}-published-{size}" if protocol == "published" else f"{name}-{size}"
-    work = folder / "unfinished" / f"{stem}-{_fingerprint(experiment)}"
-    if fresh and work.exists():
-        for file in work.iterdir():
-            file.unlink()
     command = f"macrokit reproduce {name}" + " --full" * full
     command += " --protocol published" * (protocol == "published")
-    runs = _run_all(experiment, work)
-    record = {
-        "command": command,
-        "versions": {package: version(package) for package in _PACKAGES if _installed(package)},
-        "device": device(),
-        "seconds": round(sum(run["seconds"] for run in runs), 1),
-        "runs": runs,
-    }
-    path = folder / f"{stem}.json"
-    write_whole(path, (json.dumps(record, indent=1) + "\n").encode())
-    for file in work.iterdir():
-        file.unlink()
-    work.rmdir()
-    return path
+    work = _Work(folder, stem, _fingerprint(experiment))
+    if fresh:
+        work.forget()
+    for _, cells in itertools.groupby(experiment.cells, key=lambda cell: cell.atoms):
+        _run_size(experiment, tuple(cells), work)
+    work.record(experiment.cells, command)
+    return work.path
+
+
+class _Work:
+    """The files of an experiment between its first cell and its record.
+
+    Several processes may share them: each part is made by one, under a lock that the system lets
+    go of when its process ends, however that ends.
+    """
+
+    def __init__(self, folder: Path, stem: str, fingerprint: str):
+        self.path = folder / f"{stem}.json"
+        self._folder = folder / "unfinished" / f"{stem}-{fingerprint}"
+        self._before = self._written()
+
+    def forget(self) -> None:
+        """Delete what is there. Raises `ValueError` while another process works on it."""
+        for lock in self._locks():
+            try:
+                with FileLock(lock, blocking=False):
+                    pass
+            except Timeout:
+                raise ValueError(
+                    "Another process is running this experiment. Stop it before you start afresh, "
+                    "or leave out --fresh to work beside it."
+                ) from None
+        self._clear()
+
+    def make(self, names: Sequence[str], work: Callable[[int], Any]) -> None:
+        """Call `work` with the number of each name that has no result yet, and keep what it
+        returns. What another process is at is left to it, and waited for in the end."""
+        while (missing := [n for n, name in enumerate(names) if not self._has(name)]) and (
+            not self._done()
+        ):
+            for number in missing:
+                if self._make(names[number], functools.partial(work, number), blocking=False):
+                    break
+            else:
+                first = missing[0]
+                print(f"Waiting for another process, which makes {names[first]}.", file=sys.stderr)
+                self._make(names[first], functools.partial(work, first), blocking=True)
+
+    def checkpoint(self, name: str) -> Path:
+        return self._folder / f"{name}.checkpoint"
+
+    def record(self, cells: Sequence[Cell], command: str) -> None:
+        """Write the record and delete the rest, once all is there."""
+        with self._lock("record", blocking=True):
+            if not self._done():
+                known = {}
+                for _, own in itertools.groupby(cells, key=lambda cell: cell.atoms):
+                    own = tuple(own)
+                    more = self._read(_known(own))
+                    known |= {_fingerprint(c): m for c, m in zip(own, more, strict=True)}
+                names = [_fingerprint(cell) for cell in cells]
+                runs = [self._read(name) | known[name] for name in names]
+                record = {
+                    "command": command,
+                    "versions": {p: version(p) for p in _PACKAGES if _installed(p)},
+                    "device": device(),
+                    "seconds": round(sum(run["seconds"] for run in runs), 1),
+                    "runs": runs,
+                }
+                write_whole(self.path, (json.dumps(record, indent=1) + "\n").encode())
+        self._clear()
+
+    def _make(self, name: str, work: Callable[[], Any], *, blocking: bool) -> bool:
+        """Whether there was nobody else at it."""
+        try:
+            with self._lock(name, blocking=blocking):
+                if not self._has(name) and not self._done():
+                    write_whole(self._folder / f"{name}.json", json.dumps(work()).encode())
+                    self.checkpoint(name).unlink(missing_ok=True)
+        except Timeout:
+            return False
+        return True
+
+    def _lock(self, name: str, *, blocking: bool) -> FileLock:
+        # Not in the folder, which vanishes under who waits.
+        self._folder.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(f"{self._folder}.{name}.lock", blocking=blocking)
+
+    def _locks(self) -> list[Path]:
+        return list(self._folder.parent.glob(f"{self._folder.name}.*.lock"))
+
+    def _clear(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        for lock in self._locks():
+            lock.unlink(missing_ok=True)
+
+    def _has(self, name: str) -> bool:
+        return (self._folder / f"{name}.json").exists()
+
+    def _read(self, name: str) -> Any:
+        return json.loads((self._folder / f"{name}.json").read_text(encoding="utf-8"))
+
+    def _done(self) -> bool:
+        """Whether another process has written the record meanwhile."""
+        return self._written() != self._before
+
+    def _written(self) -> int | None:
+        return self.path.stat().st_mtime_ns if self.path.exists() else None
 
 
 def _installed(package: str) -> bool:
@@ -110,37 +206,35 @@ def device() -> str:
     return f"{name}, {len(os.sched_getaffinity(0))} cores" if sys.platform == "linux" else name
 
 
-def _run_all(experiment: Experiment, work: Path) -> list[dict[str, Any]]:
-    work.mkdir(parents=True, exist_ok=True)
-    sizes = itertools.groupby(experiment.cells, key=lambda cell: cell.atoms)
-    return [run for _, cells in sizes for run in _run_size(experiment, tuple(cells), work)]
-
-
-def _run_size(experiment: Experiment, cells: tuple[Cell, ...], work: Path) -> list[dict[str, Any]]:
+def _run_size(experiment: Experiment, cells: tuple[Cell, ...], work: _Work) -> None:
     """The cells on one set of data."""
-    benchmark: Benchmark | None = None
-    files = [work / f"{_fingerprint(cell)}.json" for cell in cells]
-    known = work / f"known-{_fingerprint(*cells)}.json"
-    for cell, finished in zip(cells, files, strict=True):
-        if not finished.exists():
-            # Data are made from a seed: cheaper to make again than to keep.
-            benchmark = (benchmark or _benchmark(experiment, cell)).with_closure(
-                cell.closure, cell.closure_seed
-            )
-            run = _run_one(benchmark, cell, finished.with_suffix(".checkpoint"))
-            write_whole(finished, json.dumps(run).encode())
-            finished.with_suffix(".checkpoint").unlink(missing_ok=True)
-    if not known.exists():
-        benchmark = benchmark or _benchmark(experiment, cells[0])
+
+    data: Benchmark | None = None  # made when it is needed; keeps what it has bought and encoded
+
+    def ready(cell: Cell) -> Benchmark:
+        # Made from a seed: cheaper to make again than to keep.
+        return (data or _benchmark(experiment, cell)).with_closure(cell.closure, cell.closure_seed)
+
+    def run(number: int) -> dict[str, Any]:
+        nonlocal data
+        data = ready(cells[number])
+        return _run_one(data, cells[number], work.checkpoint(_fingerprint(cells[number])))
+
+    def known(_: int) -> list[dict[str, Any]]:
+        benchmark = ready(cells[0])
         more = [{"predicted": p} for p in predictions(benchmark, cells)]
         if cells[0].atoms is not None:
             seconds = costs(benchmark, cells)
             more = [m | {"snapshot_seconds": s} for m, s in zip(more, seconds, strict=True)]
-        write_whole(known, json.dumps(more).encode())
-    return [
-        json.loads(finished.read_text(encoding="utf-8")) | more
-        for finished, more in zip(files, json.loads(known.read_text()), strict=True)
-    ]
+        return more
+
+    work.make([_fingerprint(cell) for cell in cells], run)
+    work.make([_known(cells)], known)
+
+
+def _known(cells: tuple[Cell, ...]) -> str:
+    """The name of what is known of them without training."""
+    return f"known-{_fingerprint(*cells)}"
 
 
 def _run_one(benchmark: Benchmark, cell: Cell, checkpoint: Path) -> dict[str, Any]:

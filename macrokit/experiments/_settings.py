@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 from .._sampling import number_drawn
@@ -21,6 +22,7 @@ class Cell:
       ("spread"), of its rate ("rate"), or 1 ("unit", parity).
     - `atoms`: of the system, where an experiment has several sizes.
     - `judged_on`: "test" trajectories, or "validation" ones where a choice is made.
+    - `curve`: at how many points of the training the error is recorded as well.
     """
 
     estimator: str
@@ -44,6 +46,7 @@ class Cell:
     restoring: float = 0.0
     leading: int | None = None
     atoms: int | None = None
+    curve: int = 0
 
     def drawn(self, sites: int) -> int:
         """How many of `sites` it draws in a snapshot."""
@@ -58,9 +61,10 @@ class Cell:
         """The paper's name of the loss, where it has one."""
         if self.estimator == "exact":
             return "L_z"
+        share = Fraction(self.fraction).limit_denominator(10_000)
         if self.estimator != "lifted":
-            return f"{self.estimator}, 1/{1 / self.fraction:g}"
-        return "L_x" if self.fraction == 1 else f"L_{{x,1/{1 / self.fraction:g}}}"
+            return f"{self.estimator}, {share}"
+        return "L_x" if share == 1 else f"L_{{x,{share}}}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,330 +76,3 @@ class Experiment:
     trajectories: int
     test_trajectories: int
     data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-
-def _pair(forces: int, steps: int, seeds: int) -> tuple[Cell, Cell]:
-    """Full and partial forces at one budget, with the same steps."""
-    chosen = tuple(range(seeds))
-    return (
-        Cell("exact", 1.0, forces, steps, chosen),
-        Cell("lifted", 0.2, forces, steps, chosen),
-    )
-
-
-def _published(forces: int, seeds: int, epochs: int) -> tuple[Cell, Cell]:
-    """The released code's settings: first trajectories, draws with replacement, AdamW-AMSGrad, an
-    affine scaling, and epochs instead of steps, so that full forces get fewer steps."""
-    chosen = tuple(range(seeds))
-
-    def cell(estimator: str, fraction: float) -> Cell:
-        snapshots = round(forces / (100 * fraction))
-        return Cell(
-            estimator,
-            fraction,
-            forces,
-            steps=epochs * -(-snapshots // 256),
-            seeds=chosen,
-            design="with-replacement" if fraction < 1 else "without-replacement",
-            scaling="affine",
-            optimiser="adamw-amsgrad",
-            order="prefix",
-            closure="paper",
-            metric="unit",
-        )
-
-    return cell("exact", 1.0), cell("lifted", 0.2)
-
-
-def _closures(kinds: tuple[str, ...], closure_seeds: int, steps: int, seeds: int):
-    """The same learner on different closures, judged on validation trajectories."""
-    return tuple(
-        Cell(
-            "lifted",
-            0.2,
-            60_000,
-            steps,
-            tuple(range(seeds)),
-            closure=kind,
-            closure_seed=closure_seed,
-            judged_on="validation",
-        )
-        for kind in kinds
-        for closure_seed in range(closure_seeds)
-    )
-
-
-def _estimators(forces: int, steps: int, seeds: int) -> tuple[Cell, ...]:
-    """Every estimator with every design, on the shipped closure and on one as the paper's."""
-    chosen = tuple(range(seeds))
-    partial = [(e, 0.2, d) for e in ("lifted", "difference", "direct") for d in _DESIGNS]
-    return tuple(
-        Cell(
-            estimator,
-            fraction,
-            forces,
-            steps,
-            chosen,
-            design=design,
-            closure=closure,
-            closure_seed=closure_seed,
-        )
-        for closure, closure_seed in _CLOSURES
-        for estimator, fraction, design in [("exact", 1.0, "without-replacement"), *partial]
-    )
-
-
-def _sites(steps: int, seeds: int, numbers: tuple[int, ...]) -> tuple[Cell, ...]:
-    """The same learner at equal forces with more and more sites per snapshot."""
-    return tuple(
-        Cell(
-            "lifted",
-            number / 100,
-            60_000,
-            steps,
-            tuple(range(seeds)),
-            design=design,
-            closure=closure,
-            closure_seed=closure_seed,
-            judged_on="validation",
-        )
-        for closure, closure_seed in _CLOSURES
-        for design in ("stratified-by-state", "without-replacement")
-        for number in numbers
-    )
-
-
-def _allen_cahn(estimator: str, closure: tuple[str, int], forces: int, sites: int, **more) -> Cell:
-    """What is common to all of them: the paper's batch and width, output scales one by one, which
-    rates as different as these need, and a metric that weighs all rates alike. Noise and the rate
-    at which it shall decay were chosen on validation trajectories."""
-    settings = {"steps": 40_000, "seeds": tuple(range(8))} | more
-    return Cell(
-        estimator,
-        1.0 if estimator == "exact" else 1 / sites,
-        forces,
-        closure=closure[0],
-        closure_seed=closure[1],
-        design="without-replacement" if estimator == "exact" else "stratified",
-        scaling="affine",
-        learning_rate=1e-3,
-        batch=512,
-        metric="rate",
-        width=64,
-        noise=0.02,
-        restoring=800.0,
-        **settings,
-    )
-
-
-def _lennard_jones(estimator: str, model: str, forces: int, sites: int, **more) -> Cell:
-    """What is common to all of them, chosen on validation trajectories: 31 principal directions,
-    with which lifting explains nearly all of the force, and eight variables that drive the others;
-    50 atoms a snapshot, the paper's number."""
-    settings = {"steps": 20_000, "seeds": tuple(range(10)), "leading": 8} | more
-    return Cell(
-        estimator,
-        1.0 if estimator == "exact" else 50 / sites,
-        forces,
-        model=model,
-        closure="principal-31",
-        scaling="affine",
-        learning_rate=2e-3,
-        metric="rate",
-        width=128 if model == "mlp" else 64,
-        noise=0.01,
-        **settings,
-    )
-
-
-def _sizes(
-    sizes: tuple[int, ...], counts: dict[str, tuple[int, ...]], steps: int, seeds: int, **more
-) -> tuple[Cell, ...]:
-    """One learner on boxes of more and more atoms, from more and more snapshots: the `counts` of
-    each estimator, all atoms of a snapshot for "exact" and 50 of them for the others."""
-    chosen = {"steps": steps, "seeds": tuple(range(seeds))} | more
-    return tuple(
-        _lennard_jones(
-            estimator,
-            "onsagernet",
-            count * (atoms if estimator == "exact" else 50),
-            atoms,
-            atoms=atoms,
-            **chosen,
-        )
-        for atoms in sizes
-        for estimator, own in counts.items()
-        for count in own
-    )
-
-
-_DESIGNS = (
-    "with-replacement",
-    "without-replacement",
-    "stratified",
-    "stratified-by-state",
-    "systematic",
-    "proportional-to-size",
-)
-# η = 0.0013 and, as the released one, about 0.04.
-_CLOSURES = (("shipped", 0), ("linear", 1))
-
-# (forces, steps). The paper begins at 60,000; the small budgets are where partial forces win.
-_BUDGETS = (
-    (6_000, 20_000),
-    (20_000, 20_000),
-    (60_000, 20_000),
-    (300_000, 20_000),
-    (2_400_000, 50_000),
-)
-_PUBLISHED_BUDGETS = (60_000, 300_000, 2_400_000)
-
-# (name, protocol, size) -> Experiment
-EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
-    ("predator-prey", "fair", "full"): Experiment(
-        "predator-prey",
-        tuple(c for forces, steps in _BUDGETS for c in _pair(forces, steps, seeds=8)),
-        trajectories=1600,
-        test_trajectories=100,
-    ),
-    ("predator-prey", "fair", "small"): Experiment(
-        "predator-prey",
-        tuple(c for forces in (12_000, 60_000) for c in _pair(forces, 2_000, seeds=2)),
-        trajectories=100,
-        test_trajectories=20,
-    ),
-    ("predator-prey-closures", "fair", "full"): Experiment(
-        "predator-prey",
-        _closures(
-            ("principal", "linear", "linear+lift", "nonlinear", "nonlinear+lift"), 3, 20_000, 4
-        ),
-        trajectories=1600,
-        test_trajectories=100,
-    ),
-    ("predator-prey-closures", "fair", "small"): Experiment(
-        "predator-prey",
-        _closures(("principal", "linear"), 1, 1_000, 2),
-        trajectories=100,
-        test_trajectories=20,
-    ),
-    ("predator-prey-estimators", "fair", "full"): Experiment(
-        "predator-prey",
-        _estimators(60_000, 20_000, seeds=16) + _estimators(2_400_000, 20_000, seeds=16),
-        trajectories=1600,
-        test_trajectories=100,
-    ),
-    ("predator-prey-estimators", "fair", "small"): Experiment(
-        "predator-prey",
-        _estimators(12_000, 500, seeds=2),
-        trajectories=100,
-        test_trajectories=20,
-    ),
-    ("predator-prey-sites", "fair", "full"): Experiment(
-        "predator-prey",
-        _sites(20_000, 8, (2, 5, 10, 20, 50, 100)),
-        trajectories=1600,
-        test_trajectories=100,
-    ),
-    ("predator-prey-sites", "fair", "small"): Experiment(
-        "predator-prey",
-        _sites(500, 2, (10, 50)),
-        trajectories=100,
-        test_trajectories=20,
-    ),
-    # 40,000 snapshots with 1,600 of 40,000 nodes; all nodes of 1,600 snapshots.
-    ("allen-cahn", "fair", "full"): Experiment(
-        "allen-cahn",
-        (
-            *(
-                _allen_cahn(estimator, ("principal-6", 0), 64_000_000, 25)
-                for estimator in ("exact", "difference", "lifted")
-            ),
-            *(
-                _allen_cahn("difference", ("principal-6", s), 64_000_000, 25, seeds=(0, 1, 2, 3))
-                for s in (1, 2)
-            ),
-        ),
-        trajectories=400,
-        test_trajectories=50,
-        data={"grid": 200},
-    ),
-    ("allen-cahn", "fair", "small"): Experiment(
-        "allen-cahn",
-        tuple(
-            _allen_cahn(estimator, ("principal-6", 0), 50 * 1024, 8, steps=300, seeds=(0, 1))
-            for estimator in ("exact", "difference", "lifted")
-        ),
-        trajectories=20,
-        test_trajectories=5,
-        data={"grid": 32},
-    ),
-    # 1,250 snapshots with the force on all 800 atoms, or 20,000 with that on 50 of them.
-    ("lennard-jones", "fair", "full"): Experiment(
-        "lennard-jones",
-        tuple(
-            _lennard_jones(estimator, model, 1_000_000, 800)
-            for model in ("onsagernet", "mlp", "gfinn")
-            for estimator in ("exact", "difference", "lifted")
-        ),
-        trajectories=90,
-        test_trajectories=10,
-    ),
-    ("lennard-jones", "fair", "small"): Experiment(
-        "lennard-jones",
-        tuple(
-            _lennard_jones(estimator, model, 40_000, 800, steps=500, seeds=(0, 1))
-            for model in ("onsagernet", "mlp", "gfinn")
-            for estimator in ("exact", "difference")
-        ),
-        trajectories=10,
-        test_trajectories=4,
-    ),
-    # The paper's figure 4, with one start for all sizes, against the truth.
-    ("lennard-jones-sizes", "fair", "full"): Experiment(
-        "lennard-jones",
-        _sizes(
-            (800, 2_700, 6_400),
-            {"exact": (100, 200), "difference": (200, 400, 800, 1_600)},
-            10_000,
-            seeds=4,
-            leading=12,
-        ),
-        trajectories=60,
-        test_trajectories=10,
-        data={"start": "family", "engine": "any"},
-    ),
-    ("lennard-jones-sizes", "fair", "small"): Experiment(
-        "lennard-jones",
-        _sizes((200, 400), {"exact": (20, 50), "difference": (20, 50)}, 3_000, seeds=2),
-        trajectories=10,
-        test_trajectories=2,
-        data={"start": "family"},
-    ),
-    # The paper's largest system: 307,200 coordinates, the forces on 50 atoms of 5,000 snapshots.
-    ("lennard-jones-51200", "fair", "full"): Experiment(
-        "lennard-jones",
-        _sizes((51_200,), {"difference": (5_000,)}, 20_000, seeds=8),
-        trajectories=60,
-        test_trajectories=10,
-        data={"start": "family", "engine": "any"},
-    ),
-    ("lennard-jones-51200", "fair", "small"): Experiment(
-        "lennard-jones",
-        _sizes((400,), {"difference": (100,)}, 3_000, seeds=2),
-        trajectories=10,
-        test_trajectories=2,
-        data={"start": "family"},
-    ),
-    ("predator-prey", "published", "full"): Experiment(
-        "predator-prey",
-        tuple(c for forces in _PUBLISHED_BUDGETS for c in _published(forces, 3, epochs=2000)),
-        trajectories=1600,
-        test_trajectories=100,
-    ),
-    ("predator-prey", "published", "small"): Experiment(
-        "predator-prey",
-        _published(60_000, seeds=2, epochs=200),
-        trajectories=100,
-        test_trajectories=20,
-    ),
-}
