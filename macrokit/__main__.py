@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         "reproduce", help="run an experiment of the paper and record it"
     )
     names = sorted({name for name, _, _ in experiments.EXPERIMENTS})
-    reproduce.add_argument("name", help=" or ".join(names))
+    reproduce.add_argument("name", nargs="?", help=f"{', '.join(names)}; without one, a list")
     reproduce.add_argument("--full", action="store_true", help="full size (small without it)")
     reproduce.add_argument("--protocol", default="fair", choices=("fair", "published"))
     reproduce.add_argument("--fresh", action="store_true", help="forget an interrupted run")
@@ -84,6 +84,9 @@ def _lab(chosen: argparse.Namespace) -> int:
 
 
 def _reproduce(chosen: argparse.Namespace) -> int:
+    if chosen.name is None:
+        print(experiments.overview())
+        return 0
     path = experiments.reproduce(
         chosen.name, full=chosen.full, protocol=chosen.protocol, fresh=chosen.fresh
     )

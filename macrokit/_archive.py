@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ class StoredTrajectories:
         self.times = jnp.asarray(about["times"], self._x.dtype)
         self.lengths = np.asarray(about["lengths"])
         self.forces = int(about["forces"])
+        self.seconds = float(about.get("seconds", 0.0))  # of simulating them; not always known
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -134,10 +136,12 @@ def _fill(
             for first in range(0, len(starts), group):
                 mark = folder / f"{first}.json"  # written last: this group is complete
                 if not mark.exists():
+                    begun = time.perf_counter()
                     own = jnp.asarray(starts[first : first + group])
                     runs = simulate(system, own, **settings)
                     _write(x, first, runs)
-                    write_whole(mark, json.dumps(_facts(runs)).encode())
+                    facts = _facts(runs) | {"seconds": time.perf_counter() - begun}
+                    write_whole(mark, json.dumps(facts).encode())
                     del runs
                     trim_memory()
                 bar.update(group)
@@ -154,6 +158,7 @@ def _fill(
         "times": parts[0]["times"],
         "lengths": [length for part in parts for length in part["lengths"]],
         "forces": sum(part["forces"] for part in parts),
+        "seconds": sum(part["seconds"] for part in parts),
     }
     write_whole(folder / "trajectories.json", json.dumps(about).encode())
     for mark in marks:

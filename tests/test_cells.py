@@ -14,6 +14,7 @@ from macrokit.experiments import Benchmark, Cell, _cells, run_cell
 from macrokit.experiments._cells import buy, chosen, labelled, summary
 
 CELL = Cell("lifted", 0.2, 2_000, steps=400, seeds=(0, 1), model="mlp", batch=32)
+CURVED = dataclasses.replace(CELL, curve=4)
 KEYS = {
     "system", "model", "estimator", "design", "loss", "fraction", "forces_training",
     "forces_trajectories", "seeds", "errors", "error_mean", "error_median", "error_std", "seconds",
@@ -21,13 +22,13 @@ KEYS = {
 
 
 def without_seconds(run: dict) -> dict:
-    return {key: value for key, value in run.items() if key != "seconds"}
+    return {key: value for key, value in run.items() if key not in ("seconds", "seconds_of")}
 
 
 @pytest.fixture(scope="module")
 def whole() -> dict:
     """A run that nothing interrupted."""
-    return run_cell(benchmark(), CELL)
+    return run_cell(benchmark(), CURVED)
 
 
 class Killed(Exception):
@@ -60,7 +61,12 @@ def test_the_record_of_a_cell(whole: dict) -> None:
         ("std", errors.std()),
     ):
         assert whole[f"error_{key}"] == pytest.approx(number)
-    assert whole["seconds"] > 0
+    assert whole["seconds_of"].keys() == {"labels", "training", "roll-out"}
+    assert min(whole["seconds_of"].values()) > 0
+    assert whole["seconds"] == pytest.approx(sum(whole["seconds_of"].values()), abs=0.02)
+    assert [point["step"] for point in whole["curve"]] == [100, 200, 300, 400]
+    assert whole["curve"][-1]["errors"] == whole["errors"]
+    assert whole["curve"][0]["errors"] != whole["errors"]
 
 
 @pytest.mark.slow
@@ -74,12 +80,12 @@ def test_a_killed_cell_resumes_bit_by_bit(whole: dict, tmp_path: Path) -> None:
             raise Killed
 
     with pytest.raises(Killed):
-        run_cell(empty_handed(), CELL, checkpoint=checkpoint, save_every=0, report=killing)
+        run_cell(empty_handed(), CURVED, checkpoint=checkpoint, save_every=0, report=killing)
     assert steps == [(100, 400), (200, 400), (300, 400)]
     steps.clear()
-    paid = mk.hyperparameters(checkpoint)["seconds"]
+    paid = sum(mk.hyperparameters(checkpoint)["seconds"].values())
     resumed = run_cell(
-        empty_handed(), CELL, checkpoint=checkpoint, report=lambda step, *_: steps.append(step)
+        empty_handed(), CURVED, checkpoint=checkpoint, report=lambda step, *_: steps.append(step)
     )
     assert steps == [300, 400]  # from the checkpoint at 200
     assert without_seconds(resumed) == without_seconds(whole)
@@ -172,7 +178,9 @@ def test_the_metric_of_the_rates_weighs_all_alike() -> None:
 
 
 def test_a_diverged_network_is_counted_and_not_left_out() -> None:
-    run = summary(benchmark(), CELL, 2_000, np.array([0.1, np.inf, 0.3]), 1.234)
+    errors = np.array([0.1, np.inf, 0.3])
+    run = summary(benchmark(), CELL, 2_000, errors, {"labels": 0.2, "training": 1.034})
+    assert (run["seconds"], "curve" in run) == (1.23, False)
     assert run["errors"] == [0.1, None, 0.3]
     assert (run["error_mean"], run["error_std"], run["diverged"]) == (None, None, 1)
     assert run["error_median"] == pytest.approx(0.3)

@@ -1,5 +1,6 @@
 """The command line."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,7 @@ def test_no_steps(capsys: pytest.CaptureFixture) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["dance"], ["reproduce"], ["reproduce", "a", "--protocol", "b"], ["demo", "--jsno"]],
+    [[], ["dance"], ["reproduce", "a", "--protocol", "b"], ["demo", "--jsno"]],
 )
 def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as left:
@@ -75,6 +76,15 @@ def test_reproduce_options(
     out = capsys.readouterr().out
     assert "the table of lorenz-small" in out
     assert f"Recorded in {tmp_path / 'lorenz-small.json'}" in out
+
+
+def test_what_can_be_reproduced(capsys: pytest.CaptureFixture) -> None:
+    assert main(["reproduce"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    full = [key for key in experiments.EXPERIMENTS if key[2] == "full"]
+    assert len(lines) == 2 + len(full)
+    (small,) = (line for line in lines if line.startswith("allen-cahn "))
+    assert re.search(r"table 1 +fair +5 +5 cells, \d+ min, ", small)
 
 
 def test_ctrl_c(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:

@@ -54,7 +54,8 @@ class Machine:
             raise KeyboardInterrupt
         self.ran.append((cell.seeds[0], checkpoint.exists()))
         report(cell.steps, cell.steps, 0.0)
-        return {"seeds": list(cell.seeds), "seconds": 1.5, "trajectories": len(data.training)}
+        taken = {"seconds": 1.5, "seconds_of": {"training": 1.5}}
+        return {"seeds": list(cell.seeds), "trajectories": len(data.training)} | taken
 
 
 @pytest.fixture
@@ -75,6 +76,8 @@ def test_a_record(folder: Path, machine: Machine) -> None:
     assert record["versions"]["macrokit"] == mk.__version__
     assert f"{len(os.sched_getaffinity(0))} cores" in record["device"]
     assert record["seconds"] == 4.5
+    for run in record["runs"]:
+        assert run["seconds_of"].keys() == {"data", "closure", "training"}
     assert [run["seeds"] for run in record["runs"]] == [[0, 1], [2, 3], [4, 5]]
     assert [run["predicted"] for run in record["runs"]] == [0, 2e-6, 4e-6]
     assert files(folder) == {"tiny-small.json"}  # nothing else is left

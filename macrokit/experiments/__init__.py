@@ -44,4 +44,5 @@ from ._statistics import forces_to_reach as forces_to_reach
 from ._statistics import interval as interval
 from ._statistics import paired_ratio as paired_ratio
 from ._statistics import rank_correlation as rank_correlation
+from ._table import overview as overview
 from ._table import table as table

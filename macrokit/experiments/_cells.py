@@ -62,14 +62,26 @@ def run_cell(
         members=len(labels),
         optimiser=cell.optimiser,
     )
-    spent = 0.0
-    if checkpoint is not None and checkpoint.exists():
-        state = load(checkpoint, like=state)
-        spent = hyperparameters(checkpoint)["seconds"]
-    every = max(100, min(1000, cell.steps // 20))
-    saved = time.perf_counter()
     data = stack(labels)
     del labels
+    held_out = {"test": "test_set", "validation": "validation_set"}[cell.judged_on]
+    taken = {"labels": time.perf_counter() - begun, "training": 0.0, "roll-out": 0.0}
+    curve: list[dict[str, Any]] = []
+    if checkpoint is not None and checkpoint.exists():
+        state = load(checkpoint, like=state)
+        said = hyperparameters(checkpoint)
+        curve, before = said["curve"], said["seconds"]
+        taken |= {part: before[part] for part in ("training", "roll-out")}
+        taken["labels"] += before["labels"]
+
+    def judge() -> np.ndarray:
+        started = time.perf_counter()
+        errors = test_errors(state.model, getattr(benchmark, held_out))
+        taken["roll-out"] += time.perf_counter() - started
+        return errors
+
+    every = max(100, min(1000, cell.steps // 20))
+    saved = since = time.perf_counter()
     for progress in train(
         state,
         data,
@@ -80,15 +92,18 @@ def run_cell(
         restoring=cell.restoring,
     ):
         state = progress.state
+        now = time.perf_counter()
+        taken["training"] += now - since
         if report is not None:
             report(progress.step, progress.steps, progress.seconds_left)
-        if checkpoint is not None and time.perf_counter() - saved > save_every:
-            saved = time.perf_counter()
-            save(checkpoint, state, {"seconds": spent + saved - begun})
-    held_out = {"test": benchmark.test_set, "validation": benchmark.validation_set}
-    errors = test_errors(state.model, held_out[cell.judged_on])
-    seconds = spent + time.perf_counter() - begun
-    return summary(benchmark, cell, max(forces), errors, seconds, seed)
+        if cell.curve and progress.step >= (len(curve) + 1) * cell.steps / cell.curve:
+            curve.append({"step": progress.step, "errors": _plain(judge())})
+        if checkpoint is not None and now - saved > save_every:
+            saved = now
+            save(checkpoint, state, {"seconds": taken, "curve": curve})
+        since = time.perf_counter()
+    errors = judge()
+    return summary(benchmark, cell, max(forces), errors, taken, seed, curve)
 
 
 def chosen(
@@ -204,10 +219,14 @@ def summary(
     cell: Cell,
     forces: int,
     errors: np.ndarray,
-    seconds: float,
+    seconds: dict[str, float],
     seed: int = 0,
+    curve: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The recorded object; a diverged network has error None and is counted, not left out."""
+    """The recorded object; a diverged network has error None and is counted, not left out.
+
+    - `seconds`: part → how long it took. - `curve`: of errors in training, where the cell asks it.
+    """
     finite = bool(np.isfinite(errors).all())
     return {
         "system": benchmark.name,
@@ -234,13 +253,18 @@ def summary(
         "closure_seed": cell.closure_seed,
         "lift_defect": benchmark.lift_defect,
         "judged_on": cell.judged_on,
-        "errors": [float(e) if np.isfinite(e) else None for e in errors],
+        "errors": _plain(errors),
         "error_mean": float(errors.mean()) if finite else None,
         "error_median": float(np.median(errors)) if np.isfinite(np.median(errors)) else None,
         "error_std": float(errors.std()) if finite else None,
         "diverged": int((~np.isfinite(errors)).sum()),
-        "seconds": round(seconds, 2),
-    }
+        "seconds": round(sum(seconds.values()), 2),
+        "seconds_of": {part: round(value, 2) for part, value in seconds.items()},
+    } | ({"curve": list(curve)} if curve else {})
+
+
+def _plain(errors: np.ndarray) -> list[float | None]:
+    return [float(e) if np.isfinite(e) else None for e in errors]
 
 
 def _seed_key(seed: int, purpose: int) -> Key:

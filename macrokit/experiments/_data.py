@@ -72,6 +72,10 @@ class Benchmark:
             self.made[name, seed] = closure
         return dataclasses.replace(self, closure=closure, closure_name=(name, seed))
 
+    @property
+    def sets(self) -> tuple[Trajectories | StoredTrajectories, ...]:
+        return self.training, self.validation, self.test
+
     @functools.cached_property
     def lift_defect(self) -> float:
         """η of the closure on validation states."""

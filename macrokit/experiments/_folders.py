@@ -9,6 +9,12 @@ def results_folder() -> Path:
     return _notebooks() / "results"
 
 
+def record_path(folder: Path, name: str, protocol: str, size: str) -> Path:
+    """The record of an experiment, `predator-prey-losses-published-full.json` for example."""
+    published = "-published" if protocol == "published" else ""
+    return folder / f"{name}{published}-{size}.json"
+
+
 def data_folder() -> Path:
     """Where data that do not fit in memory are kept: what the environment variable MACROKIT_DATA
     names, else `notebooks/data` beside the records."""

@@ -10,6 +10,7 @@ import os
 import platform
 import shutil
 import sys
+import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +23,7 @@ from filelock import FileLock, Timeout
 from .._storage import write_whole
 from ._cells import run_cell
 from ._data import Benchmark, allen_cahn, lennard_jones, predator_prey
-from ._folders import results_folder
+from ._folders import record_path, results_folder
 from ._predictions import costs, predictions
 from ._settings import Cell, Experiment
 from ._specifications import EXPERIMENTS
@@ -65,16 +66,16 @@ def reproduce(
             f"protocols: {protocols}."
         ) from None
     folder = results_folder() if folder is None else folder
-    stem = f"{name}-published-{size}" if protocol == "published" else f"{name}-{size}"
+    path = record_path(folder, name, protocol, size)
     command = f"macrokit reproduce {name}" + " --full" * full
     command += " --protocol published" * (protocol == "published")
-    work = _Work(folder, stem, _fingerprint(experiment))
+    work = _Work(path, _fingerprint(experiment))
     if fresh:
         work.forget()
     for _, cells in itertools.groupby(experiment.cells, key=lambda cell: cell.atoms):
         _run_size(experiment, tuple(cells), work)
     work.record(experiment.cells, command)
-    return work.path
+    return path
 
 
 class _Work:
@@ -84,9 +85,9 @@ class _Work:
     go of when its process ends, however that ends.
     """
 
-    def __init__(self, folder: Path, stem: str, fingerprint: str):
-        self.path = folder / f"{stem}.json"
-        self._folder = folder / "unfinished" / f"{stem}-{fingerprint}"
+    def __init__(self, path: Path, fingerprint: str):
+        self.path = path
+        self._folder = path.parent / "unfinished" / f"{path.stem}-{fingerprint}"
         self._before = self._written()
 
     def forget(self) -> None:
@@ -210,15 +211,26 @@ def _run_size(experiment: Experiment, cells: tuple[Cell, ...], work: _Work) -> N
     """The cells on one set of data."""
 
     data: Benchmark | None = None  # made when it is needed; keeps what it has bought and encoded
+    made: dict[Any, float] = {}  # in seconds
 
     def ready(cell: Cell) -> Benchmark:
-        # Made from a seed: cheaper to make again than to keep.
-        return (data or _benchmark(experiment, cell)).with_closure(cell.closure, cell.closure_seed)
+        nonlocal data
+        if data is None:  # made from a seed: cheaper to make again than to keep
+            begun = time.perf_counter()
+            data = _benchmark(experiment, cell)
+            stored = sum(getattr(part, "seconds", 0.0) for part in data.sets)
+            made["data"] = max(stored, time.perf_counter() - begun)
+        begun = time.perf_counter()
+        data = data.with_closure(cell.closure, cell.closure_seed)
+        made.setdefault((cell.closure, cell.closure_seed), time.perf_counter() - begun)
+        return data
 
     def run(number: int) -> dict[str, Any]:
-        nonlocal data
-        data = ready(cells[number])
-        return _run_one(data, cells[number], work.checkpoint(_fingerprint(cells[number])))
+        cell = cells[number]
+        result = _run_one(ready(cell), cell, work.checkpoint(_fingerprint(cell)))
+        before = {"data": made["data"], "closure": made[cell.closure, cell.closure_seed]}
+        whole = {part: round(value, 2) for part, value in before.items()} | result["seconds_of"]
+        return result | {"seconds_of": whole}
 
     def known(_: int) -> list[dict[str, Any]]:
         benchmark = ready(cells[0])

@@ -1,7 +1,11 @@
 """Runs as text."""
 
+import json
+from pathlib import Path
 from typing import Any
 
+from ._folders import record_path, results_folder
+from ._specifications import EXPERIMENTS, TITLES
 from ._statistics import interval, or_infinite, rank_correlation
 
 
@@ -37,6 +41,32 @@ def table(runs: list[dict[str, Any]]) -> str:
         ranks = f"{rank_correlation(runs):.2f} over {len(runs)} runs"
         lines.append(f"rank correlation of mean and predicted: {ranks}")
     return "\n".join(lines)
+
+
+def overview() -> str:
+    """Every experiment: what it asks, where in the paper, and its record at full size."""
+    rows = [("name", "asks", "paper", "protocol", "cells", "recorded at full size")]
+    for name, protocol, size in EXPERIMENTS:
+        if size == "full":
+            cells = len(EXPERIMENTS[name, protocol, size].cells)
+            path = record_path(results_folder(), name, protocol, size)
+            rows.append((name, *TITLES[name], protocol, str(cells), _recorded(path)))
+    return "\n".join(_aligned(rows))
+
+
+def _recorded(path: Path) -> str:
+    if not path.exists():
+        return "–"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    return f"{len(record['runs'])} cells, {record['seconds'] / 60:.0f} min, {record['device']}"
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [
+        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
 
 
 def _error(value: float | None) -> str:
