@@ -65,7 +65,7 @@ def start(
 
     - `model`: what is trained; for an ensemble, with a leading axis of length `members`.
     - `key`: one for all members (each gets its own from it), or an array of `members` keys.
-    - `optimiser`: "adam", or "adamw-amsgrad" as in the released code.
+    - `optimiser`: "adam", or "amsgrad" as in the released code.
     """
     if optimiser not in OPTIMISERS:
         raise ValueError(f"optimiser must be one of {sorted(OPTIMISERS)}, but got {optimiser!r}.")
@@ -79,19 +79,16 @@ def start(
     return TrainingState(model, moments, key, jnp.zeros((), jnp.int32), schedule, optimiser)
 
 
-def _decays(parameters: Any) -> Any:
-    """Weight decay is for weights; a scaling holds statistics of the data."""
-    return jax.tree_util.tree_map_with_path(
-        lambda path, _: "scaling" not in (getattr(entry, "name", None) for entry in path),
-        parameters,
-    )
+def _amsgrad(decay: float = 0.999) -> optax.GradientTransformation:
+    """As PyTorch has it: the largest v so far, corrected for its bias afterwards. Optax by default
+    corrects first, so that the first gradients slow down all that come."""
+    unbiased = optax.scale_by_schedule(lambda t: jnp.sqrt(1 - decay ** (t + 1)))
+    return optax.chain(optax.scale_by_amsgrad(b2=decay, bias_correction_nu=False), unbiased)
 
 
 OPTIMISERS: dict[str, optax.GradientTransformation] = {
     "adam": optax.scale_by_adam(),
-    "adamw-amsgrad": optax.chain(
-        optax.scale_by_amsgrad(), optax.add_decayed_weights(1e-2, mask=_decays)
-    ),
+    "amsgrad": _amsgrad(),
 }
 
 

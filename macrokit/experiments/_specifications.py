@@ -29,7 +29,7 @@ def _losses(forces: int, steps: int, seeds: int) -> tuple[Cell, ...]:
 
 
 def _published(forces: int, seeds: int, epochs: int) -> tuple[Cell, ...]:
-    """The released code's settings: first trajectories, draws with replacement, AdamW-AMSGrad, an
+    """The released code's settings: first trajectories, draws with replacement, AMSGrad, an
     affine scaling, and epochs instead of steps, so that full forces get fewer steps."""
     chosen = tuple(range(seeds))
 
@@ -43,7 +43,7 @@ def _published(forces: int, seeds: int, epochs: int) -> tuple[Cell, ...]:
             seeds=chosen,
             design="with-replacement" if fraction < 1 else "without-replacement",
             scaling="affine",
-            optimiser="adamw-amsgrad",
+            optimiser="amsgrad",
             order="prefix",
             closure="paper",
             metric="unit",
