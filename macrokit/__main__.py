@@ -1,4 +1,4 @@
-"""The command line: `macrokit demo`, `macrokit lab`, `macrokit reproduce`, `macrokit assets`."""
+"""The command line: `macrokit demo`, `lab`, `reproduce`, `released`, `assets`."""
 
 import argparse
 import importlib.util
@@ -55,6 +55,13 @@ def _parser() -> argparse.ArgumentParser:
     reproduce.add_argument("--fresh", action="store_true", help="forget an interrupted run")
     reproduce.set_defaults(run=_reproduce)
 
+    released = commands.add_parser(
+        "released",
+        help="judge the networks that the paper's authors released",
+        epilog="MACROKIT_RELEASED names a checkout of their code with its checkpoints.",
+    )
+    released.set_defaults(run=_released)
+
     assets = commands.add_parser("assets", help="make the closure and data that ship")
     assets.set_defaults(run=_assets)
     return parser
@@ -92,6 +99,11 @@ def _reproduce(chosen: argparse.Namespace) -> int:
     )
     print(experiments.table(experiments.read_results(path.stem)["runs"]))
     print(f"Recorded in {path}")
+    return 0
+
+
+def _released(chosen: argparse.Namespace) -> int:
+    print(experiments.released_table(experiments.released_errors()))
     return 0
 
 

@@ -31,6 +31,11 @@ from ._demo import demo as demo
 from ._folders import data_folder as data_folder
 from ._folders import results_folder as results_folder
 from ._published import PUBLISHED as PUBLISHED
+from ._released import released_closure as released_closure
+from ._released import released_errors as released_errors
+from ._released import released_folder as released_folder
+from ._released import released_model as released_model
+from ._released import released_table as released_table
 from ._reproduce import device as device
 from ._reproduce import read_results as read_results
 from ._reproduce import reproduce as reproduce
@@ -46,3 +51,5 @@ from ._statistics import paired_ratio as paired_ratio
 from ._statistics import rank_correlation as rank_correlation
 from ._table import overview as overview
 from ._table import table as table
+from ._torch_file import Module as Module
+from ._torch_file import read_torch as read_torch
