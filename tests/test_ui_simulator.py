@@ -123,8 +123,11 @@ def test_drawn_nodes_are_marked_on_the_frames() -> None:
 # --- atoms ---------------------------------------------------------------------------------------
 
 
-def pixels(png: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+def pixels(png: bytes, paper: str = "white") -> np.ndarray:
+    """As it looks on a page of this colour."""
+    image = Image.open(io.BytesIO(png)).convert("RGBA")
+    page = Image.new("RGBA", image.size, paper)
+    return np.asarray(Image.alpha_composite(page, image).convert("RGB")).astype(int)
 
 
 def centre_of(image: np.ndarray) -> np.ndarray:
@@ -155,6 +158,16 @@ def test_near_atoms_are_in_front_and_marked_ones_vermilion() -> None:
             centre_of(pixels(atoms_png(np.array([front]), 10.0, turn=0)))
         ).astype(int)
         assert image[rows, columns].argmax() == colour
+
+
+def test_atoms_stand_on_the_page_and_far_ones_fade_into_it() -> None:
+    near, far = np.array([[5.0, 1.0, 5.0]]), np.array([[5.0, 9.0, 5.0]])
+    for paper, light in (("white", 255), ("black", 0)):
+        assert (pixels(atoms_png(near, 10.0, turn=0), paper)[0, 0] == light).all()
+        contrast = [
+            abs(pixels(atoms_png(atom, 10.0, turn=0), paper) - light).max() for atom in (near, far)
+        ]
+        assert contrast[0] > 1.5 * contrast[1] > 0
 
 
 def test_the_panel_of_atoms() -> None:

@@ -79,10 +79,13 @@ def jupyterlab(folder: Path, *, dark: bool = False) -> Iterator[str]:
         "MACROKIT_DATA": str(folder / "data"),
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     }
-    themes = folder / ".config" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
-    themes.mkdir(parents=True)
-    theme = {"theme": "JupyterLab Dark" if dark else "JupyterLab Light"}
-    (themes / "themes.jupyterlab-settings").write_text(json.dumps(theme))
+    settings = folder / ".config" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
+    settings.mkdir(parents=True)
+    for name, chosen in {
+        "themes": {"theme": "JupyterLab Dark" if dark else "JupyterLab Light"},
+        "notification": {"fetchNews": "false", "checkForUpdates": False},  # no box asks for it
+    }.items():
+        (settings / f"{name}.jupyterlab-settings").write_text(json.dumps(chosen))
     options = {
         "ServerApp.port": port,
         "ServerApp.port_retries": 0,

@@ -7,16 +7,16 @@ import numpy as np
 from jaxtyping import Float
 
 from .._types import AnyArray
-from ._display import column, control, row
+from ._display import column, control
 
-SIZE = 300  # pixels of a side
+SIZE = 280  # pixels of a side
 
 # From the number of a frame and the angle it is seen from, in degrees, to its PNG.
 Picture = Callable[[int, float], bytes]
 
 
 class Frames:
-    """One picture and a slider; sliding computes nothing.
+    """One picture, and beside it a slider; sliding computes nothing.
 
     - `turns`: whether there is an angle to see it from, and a slider for it.
     """
@@ -41,7 +41,8 @@ class Frames:
         sliders = (self.slider, self.turn) if turns else (self.slider,)
         for slider in sliders:
             slider.observe(lambda _: self._draw(), names="value")
-        self.widget = column(self.title, self.image, row(self.play), *sliders)
+        self.picture = column(self.title, self.image)
+        self.knobs = column(self.play, *sliders)
 
     def show(
         self, name: str, picture: Picture, times: Float[AnyArray, " times"], note: str = ""

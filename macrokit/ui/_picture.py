@@ -64,7 +64,8 @@ def atoms_png(
     size: int = 300,
     marked: Int[AnyArray, " marked"] | None = None,
 ) -> bytes:
-    """Atoms in a periodic cube as balls, seen from a little above; far ones are fainter.
+    """Atoms in a periodic cube as balls, seen from a little above; far ones are fainter. There is
+    nothing behind them, so that they stand on the page whatever its colour.
 
     - `r`: positions, brought into the cube of side `box`. - `turn`: degrees about the upright axis.
     - `marked`: atoms in vermilion; all others are then small and pale, not to hide them.
@@ -78,17 +79,18 @@ def atoms_png(
     centre = np.stack([size / 2 + scale * near * across, size / 2 - scale * near * up], axis=1)
     radius = 0.42 / box * scale * near  # a little smaller than they are, to see between them
     faint = np.clip((away + 0.85) / 1.7, 0, 1)[:, None]
-    ink = np.tile(np.array(_ATOM, float), (len(x), 1))
+    ink = np.tile(np.array(_ATOM), (len(x), 1))
     if marked is not None:
         other = np.setdiff1d(np.arange(len(x)), marked)
         ink[np.asarray(marked)], radius[other], faint[other] = _MARK, radius[other] / 2, 0.6
-    colours = np.round(ink + (np.array(_PAPER) - ink) * 0.85 * faint).astype(int)
-    image = Image.new("RGB", (size, size), _PAPER)
+    opaque = np.round(255 * (1 - 0.85 * faint)).astype(int)
+    edges = np.hstack([(0.7 * ink).astype(int), opaque]).tolist()
+    inks = np.hstack([ink, opaque]).tolist()
+    image = Image.new("RGBA", (size, size), (0, 0, 0, 0))
     draw = ImageDraw.Draw(image)
     for k in np.argsort(-away):
         (i, j), a = centre[k], radius[k]
-        edge = tuple((colours[k] * 0.7).astype(int))
-        draw.ellipse((i - a, j - a, i + a, j + a), fill=tuple(colours[k]), outline=edge)
+        draw.ellipse((i - a, j - a, i + a, j + a), fill=tuple(inks[k]), outline=tuple(edges[k]))
     stream = io.BytesIO()
     image.save(stream, format="PNG", compress_level=1)
     return stream.getvalue()

@@ -190,7 +190,7 @@ class Simulator(Panel):
     def _arranged(self) -> widgets.Widget:
         if self.frames is not None:
             bar = [] if self._scene.span is None else [self._colour_bar(SIZE)]
-            return row(self.frames.widget, *bar, align_items="flex-start")
+            return row(self.frames.picture, *bar, self.frames.knobs, align_items="flex-end")
         pictures = [
             column(
                 widgets.HTML(f"<b>{name}</b>: node ↑, time → {self._settings['duration']:g}"),
