@@ -63,7 +63,32 @@ CURVES = {
 }
 DRAWS = RNG.normal(size=2_000)
 
+TABLE = {"L_z": {60_000: (2e-2, 1e-3), 300_000: (3e-3, 5e-4)}}
+CELLS = [
+    {"loss": "L_z", "forces": 60_000, "published": 2e-2, "found": 1e-2, "allowed": 2e-3},
+    {"loss": "L_z", "forces": 300_000, "published": 3e-3, "found": 9e-3, "allowed": 1e-3},
+    {"loss": "L_{x,1/5}", "forces": 60_000, "published": 4e-3, "found": 5e-3, "allowed": 3e-3},
+]
+CELLS = [cell | {"agrees": cell["found"] < 9e-3 or cell["published"] > 1e-2} for cell in CELLS]
+IN_TRAINING = [
+    run(loss, forces, [0.1, 0.2])
+    | {"curve": [{"step": n, "errors": [2 / n, None, 1 / n]} for n in (10, 20, 40)]}
+    for loss in ("L_z", "L_{x,1/5}")
+    for forces in (60_000, 300_000)
+]
+CONDITIONS = [
+    {"closure": f"condition-{weight}", "error_mean": error, "lift_defect": 10 * error}
+    for weight, error in (("0", 0.02), ("0", 0.03), ("1e-5", 0.01), ("1e-5", 0.02))
+]
+
 FIGURES = {
+    "losses": lambda: plots.losses_figure(
+        {"published": TABLE, "here": TABLE | {"difference, 1/5": TABLE["L_z"]}}
+    ),
+    "agreement": lambda: plots.agreement_figure(CELLS),
+    "curves": lambda: plots.curves_figure(IN_TRAINING),
+    "conditions": lambda: plots.conditions_figure(CONDITIONS),
+    "seconds": lambda: plots.seconds_figure({"a": {"labels": 60.0, "training": 90.0}, "b": {}}),
     "field": lambda: plots.field_figure(TIMES, RNG.uniform(size=(31, 5)), np.ones((31, 5))),
     "observables": lambda: plots.observables_figure(TIMES, TRUTH, NAMES, {"all": TRUTH[None]}),
     "scores": lambda: plots.scores_figure(SCORES),
@@ -97,7 +122,8 @@ def test_every_axis_has_a_title_with_its_unit(name: str) -> None:
     for axis in figure.select_xaxes():
         assert "(" in axis.title.text, axis
     for axis in figure.select_yaxes():
-        assert axis.anchor in shared or "(" in axis.title.text, axis
+        named = name == "seconds"  # by the names of experiments, which have no unit
+        assert named or axis.anchor in shared or "(" in axis.title.text, axis
 
 
 def test_demo_names_losses_and_states_means() -> None:
@@ -294,3 +320,49 @@ def test_overlay_without_any_member() -> None:
     nothing = np.full((2, 3, 1), np.nan)
     line = plots.Line("lost", "#D55E00", times=np.arange(3.0), predicted=nothing)
     assert plots.overlay_traces([line])[2] == []
+
+
+def test_losses_stand_side_by_side_in_the_same_colours() -> None:
+    figure = FIGURES["losses"]()
+    lines = {(line.name, line.xaxis): line for line in figure.data}
+    assert len(lines) == 3
+    first, second = (
+        lines["all forces, L<sub>z</sub>", "x"],
+        lines["all forces, L<sub>z</sub>", "x2"],
+    )
+    assert first.line.color == second.line.color
+    assert (first.showlegend, second.showlegend) == (True, False)
+    assert lines["difference, 1/5", "x2"].showlegend
+    assert first.y == (2e-2, 3e-3)
+    assert figure.layout.yaxis2.matches == "y"
+
+
+def test_what_does_not_agree_is_crossed() -> None:
+    full, part = FIGURES["agreement"]().data
+    assert full.y == pytest.approx((0.5, 3.0))
+    assert full.marker.symbol == ("circle", "x")
+    assert full.error_y.array == pytest.approx((0.1, 1 / 3))
+    assert part.y == pytest.approx((1.25,))
+    assert full.x[0] != part.x[0]  # beside each other
+    assert full.x[0] == pytest.approx(60_000, rel=0.1)
+
+
+def test_curves_are_medians_in_bands_of_all_seeds() -> None:
+    figure = FIGURES["curves"]()
+    low, high, middle = figure.data[:3]
+    assert low.y == pytest.approx((0.1, 0.05, 0.025))
+    assert high.y == pytest.approx((0.2, 0.1, 0.05))
+    assert middle.y == pytest.approx((0.15, 0.075, 0.0375))
+    assert [note.text for note in figure.layout.annotations] == ["60,000 forces", "300,000 forces"]
+
+
+def test_conditions_go_through_the_means() -> None:
+    dots, line, *_ = FIGURES["conditions"]().data
+    assert dots.y == (0.02, 0.03, 0.01, 0.02)
+    assert line.x == ("0", "1e-5")
+    assert line.y == pytest.approx((0.025, 0.015))
+
+
+def test_parts_of_the_time_stand_behind_each_other() -> None:
+    labels, training = FIGURES["seconds"]().data
+    assert (labels.x, training.x) == ((1.0, 0.0), (1.5, 0.0))

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from macrokit.experiments import (
+    agreement,
     costs_to_reach,
     forces_to_reach,
     interval,
+    means,
     paired_ratio,
     rank_correlation,
 )
@@ -99,3 +101,29 @@ def test_costs_to_reach_an_error_by_size_and_estimator() -> None:
     assert part["seconds"] == pytest.approx([0.5] * 2)
     assert (larger["sites"], larger["reached"]) == (400, False)
     assert larger["forces"] == pytest.approx([4_000] * 2)
+
+
+def entry(loss: str, forces: int, mean: float | None, spread: float | None) -> dict:
+    said = {"loss": loss, "forces_drawn": forces, "forces_training": forces - 7}
+    return said | {"error_mean": mean, "error_std": spread}
+
+
+def test_runs_as_a_table() -> None:
+    runs = [entry("a", 10, 0.2, 0.1), entry("a", 20, 0.1, 0.0), entry("b", 10, None, None)]
+    table = means(runs, lambda run: f"loss {run['loss']}")
+    assert table == {"loss a": {10: (0.2, 0.1), 20: (0.1, 0.0)}}
+
+
+def test_agreement_is_two_of_the_larger_deviation() -> None:
+    """At or below the published mean, or above it by no more than that; never where it diverged."""
+    published = {"a": {10: (0.2, 0.1), 20: (0.2, 0.0), 30: (0.2, 0.01), 40: (0.2, 1.0)}}
+    found = [
+        entry("a", 10, 0.39, 0.01),
+        entry("a", 20, 0.05, 0.0),
+        entry("a", 30, 0.23, 0.01),
+        entry("a", 40, None, None),
+    ]
+    cells = agreement(found, published)
+    assert [cell["agrees"] for cell in cells] == [True, True, False, False]
+    assert [cell["allowed"] for cell in cells] == pytest.approx([0.2, 0.0, 0.02, 2.0])
+    assert cells[0]["found"] == 0.39

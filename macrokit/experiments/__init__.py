@@ -44,9 +44,11 @@ from ._settings import Experiment as Experiment
 from ._size import size as size
 from ._specifications import EXPERIMENTS as EXPERIMENTS
 from ._specifications import TITLES as TITLES
+from ._statistics import agreement as agreement
 from ._statistics import costs_to_reach as costs_to_reach
 from ._statistics import forces_to_reach as forces_to_reach
 from ._statistics import interval as interval
+from ._statistics import means as means
 from ._statistics import paired_ratio as paired_ratio
 from ._statistics import rank_correlation as rank_correlation
 from ._table import overview as overview

@@ -237,6 +237,7 @@ def summary(
         "loss": cell.loss,
         "fraction": cell.fraction,
         "forces_training": forces,
+        "forces_drawn": cell.forces,
         "forces_trajectories": benchmark.training.forces,
         "seeds": [seed + s for s in cell.seeds],
         "steps": cell.steps,

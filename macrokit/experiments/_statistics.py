@@ -1,6 +1,6 @@
 """What the errors of several seeds allow to be said."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,40 @@ def costs_to_reach(error: float, runs: Sequence[dict[str, Any]]) -> list[dict[st
             }
         )
     return costs
+
+
+def means(
+    runs: Sequence[dict[str, Any]], name: Callable[[dict[str, Any]], str]
+) -> dict[str, dict[int, tuple[float, float]]]:
+    """Runs as a table: name → forces drawn → (mean, standard deviation); runs with a diverged seed
+    have no entry.
+
+    - `name`: of the row that a run belongs to.
+    """
+    table: dict[str, dict[int, tuple[float, float]]] = {}
+    for run in runs:
+        if run["error_mean"] is not None:
+            entry = run["error_mean"], run["error_std"]
+            table.setdefault(name(run), {})[run["forces_drawn"]] = entry
+    return table
+
+
+def agreement(
+    runs: Sequence[dict[str, Any]],
+    published: Mapping[str, Mapping[int, tuple[float, float]]],
+) -> list[dict[str, Any]]:
+    """Every published entry beside what was found: it `agrees` where the mean that was found is
+    not above the published one by more than twice the larger standard deviation (`allowed`).
+    """
+    found, cells = means(runs, lambda run: run["loss"]), []
+    for loss, entries in published.items():
+        for forces, (mean, spread) in entries.items():
+            ours, own = found.get(loss, {}).get(forces, (np.inf, 0.0))
+            allowed = 2 * max(spread, own)
+            said = {"published": mean, "found": ours, "allowed": allowed}
+            agrees = ours <= mean + allowed
+            cells.append({"loss": loss, "forces": forces, **said, "agrees": agrees})
+    return cells
 
 
 def or_infinite(error: float | None) -> float:

@@ -9,6 +9,11 @@ from ._overlay import Line as Line
 from ._overlay import overlay_axes as overlay_axes
 from ._overlay import overlay_figure as overlay_figure
 from ._overlay import overlay_traces as overlay_traces
+from ._paper import agreement_figure as agreement_figure
+from ._paper import conditions_figure as conditions_figure
+from ._paper import curves_figure as curves_figure
+from ._paper import losses_figure as losses_figure
+from ._paper import seconds_figure as seconds_figure
 from ._predicted import predicted_figure as predicted_figure
 from ._predicted import sweep_figure as sweep_figure
 from ._runs import atoms_figure as atoms_figure

@@ -242,7 +242,7 @@ def demo_figure(
     for colour, run in zip(COLOURS, runs, strict=False):
         errors = [error for error in run["errors"] if error is not None]
         lost = len(run["errors"]) - len(errors)
-        label = _loss(run["loss"]) + (f"<br>{lost} diverged" if lost else "")
+        label = loss_name(run["loss"]) + (f"<br>{lost} diverged" if lost else "")
         dots = {"color": colour, "size": 13, "opacity": 0.45}
         figure.add_scatter(x=errors, y=[label] * len(errors), mode="markers", marker=dots)
         if run["error_mean"] is not None:
@@ -290,10 +290,10 @@ def recorded_figure(
     for colour, loss in zip(COLOURS, losses, strict=False):
         runs = [r for r in record["runs"] if r["loss"] == loss and r["error_mean"] is not None]
         here = {r["forces_training"]: (r["error_mean"], r["error_std"]) for r in runs}
-        _with_bars(figure, here, f"{_loss(loss)}, here", colour, dash="solid")
+        _with_bars(figure, here, f"{loss_name(loss)}, here", colour, dash="solid")
         theirs = (published or {}).get(loss, {})
         if theirs:
-            _with_bars(figure, theirs, f"{_loss(loss)}, published", colour, dash="dot")
+            _with_bars(figure, theirs, f"{loss_name(loss)}, published", colour, dash="dot")
     style(figure, height=440)
     figure.update_xaxes(forces_axis([run["forces_training"] for run in record["runs"]]))
     return figure.update_yaxes(log_axis("test " + ERROR))
@@ -347,7 +347,7 @@ def _with_bars(
     )
 
 
-def _loss(name: str) -> str:
+def loss_name(name: str) -> str:
     """What a loss is called in a figure."""
     letters = name.replace("_{", "<sub>").replace("}", "</sub>").replace("_z", "<sub>z</sub>")
     return f"{_LOSSES[name]}, {letters}" if name in _LOSSES else letters

@@ -1,0 +1,188 @@
+"""The paper's tables and figures, and what was found here."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from ._runs import loss_name
+from ._style import COLOURS, ERROR, GREY, forces_axis, legend_beside, log_axis, style
+
+Table = Mapping[str, Mapping[int, tuple[float, float]]]
+
+
+def losses_figure(tables: Mapping[str, Table]) -> go.Figure:
+    """Mean errors against forces, one panel a table and one line a loss, all on one scale; of a
+    loss that is in one table only, too.
+
+    - `tables`: title → loss → {forces: (mean, s.d.)}.
+    """
+    figure = make_subplots(
+        cols=len(tables), shared_yaxes=True, subplot_titles=list(tables), horizontal_spacing=0.03
+    )
+    losses = list(dict.fromkeys(loss for table in tables.values() for loss in table))
+    colours = dict(zip(losses, (*COLOURS, GREY), strict=False))
+    named: set[str] = set()
+    for column, table in enumerate(tables.values(), start=1):
+        for loss, entries in table.items():
+            figure.add_scatter(
+                x=list(entries),
+                y=[mean for mean, _ in entries.values()],
+                name=loss_name(loss),
+                legendgroup=loss,
+                showlegend=loss not in named,
+                mode="lines+markers",
+                line={"color": colours[loss], "width": 3},
+                marker={"size": 9},
+                row=1,
+                col=column,
+            )
+            named.add(loss)
+    legend_beside(style(figure, height=460)).update_layout(margin={"t": 40})
+    axis = forces_axis(
+        [forces for table in tables.values() for entries in table.values() for forces in entries]
+    )
+    ticks = zip(axis["tickvals"], axis["ticktext"], strict=True)
+    figure.update_xaxes(axis | {"ticktext": [t if n in _LABELLED else "" for n, t in ticks]})
+    return figure.update_yaxes(log_axis("test " + ERROR), col=1).update_yaxes(type="log")
+
+
+# Budgets that have a label where there is no room for all of them.
+_LABELLED = (6_000, 60_000, 300_000, 2_400_000)
+
+
+def agreement_figure(cells: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """What was found over what was published, at each budget and for each loss; the bar is twice
+    the larger standard deviation. At or below the line 1 is as good as published or better.
+
+    - `cells`: as `experiments.agreement` says them.
+    """
+    figure = go.Figure()
+    losses = list(dict.fromkeys(cell["loss"] for cell in cells))
+    for number, (colour, loss) in enumerate(zip(COLOURS, losses, strict=False)):
+        mine = [cell for cell in cells if cell["loss"] == loss]
+        # Side by side, not over each other.
+        x = [cell["forces"] * 1.06 ** (number - (len(losses) - 1) / 2) for cell in mine]
+        figure.add_scatter(
+            x=x,
+            y=[cell["found"] / cell["published"] for cell in mine],
+            error_y={"array": [cell["allowed"] / cell["published"] for cell in mine]},
+            name=loss_name(loss),
+            mode="markers",
+            marker={
+                "color": colour,
+                "size": 10,
+                "symbol": ["circle" if cell["agrees"] else "x" for cell in mine],
+            },
+        )
+    figure.add_hline(1, line={"color": GREY, "dash": "dot"})
+    legend_beside(style(figure, height=420))
+    figure.update_xaxes(forces_axis([cell["forces"] for cell in cells]))
+    return figure.update_yaxes(log_axis("found / published (1)", (1, 2, 5)))
+
+
+def curves_figure(runs: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """Errors while networks are trained: median of the seeds, and all of them as a band.
+
+    - `runs`: of a record, with curves; one panel for each number of forces.
+    """
+    budgets = sorted({run["forces_training"] for run in runs})
+    titles = [f"{forces:,} forces" for forces in budgets]
+    figure = make_subplots(cols=len(budgets), shared_yaxes=True, subplot_titles=titles)
+    losses = list(dict.fromkeys(run["loss"] for run in runs))
+    for run in runs:
+        column = 1 + budgets.index(run["forces_training"])
+        colour = COLOURS[losses.index(run["loss"])]
+        steps = [point["step"] for point in run["curve"]]
+        errors = np.array([point["errors"] for point in run["curve"]], float)
+        for bound, fill in ((np.nanmin, None), (np.nanmax, "tonexty")):
+            figure.add_scatter(
+                x=steps,
+                y=bound(errors, axis=1),
+                mode="lines",
+                line={"width": 0},
+                fill=fill,
+                fillcolor=_faint(colour),
+                showlegend=False,
+                hoverinfo="skip",
+                row=1,
+                col=column,
+            )
+        figure.add_scatter(
+            x=steps,
+            y=np.nanmedian(errors, axis=1),
+            name=loss_name(run["loss"]),
+            showlegend=column == 1,
+            mode="lines",
+            line={"color": colour, "width": 3},
+            row=1,
+            col=column,
+        )
+    style(figure, height=420).update_layout(legend={"y": 1.1}, margin={"t": 80})
+    figure.update_xaxes(title_text="optimiser step (number)")
+    return figure.update_yaxes(type="log").update_yaxes(log_axis("test " + ERROR), col=1)
+
+
+def conditions_figure(runs: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """The error, and the lift defect η, against the weight on the condition number; a dot for each
+    closure, the lines through their means.
+
+    - `runs`: of a record, with closures called "condition-…".
+    """
+    figure = make_subplots(cols=2, horizontal_spacing=0.14)
+    weights = list(dict.fromkeys(run["closure"].removeprefix("condition-") for run in runs))
+    for column, (what, colour) in enumerate(
+        (("error_mean", COLOURS[0]), ("lift_defect", COLOURS[1])), start=1
+    ):
+        own = [
+            [run[what] for run in runs if run["closure"] == f"condition-{weight}"]
+            for weight in weights
+        ]
+        figure.add_scatter(
+            x=[weight for weight, values in zip(weights, own, strict=True) for _ in values],
+            y=[value for values in own for value in values],
+            mode="markers",
+            marker={"color": colour, "size": 10, "opacity": 0.6},
+            row=1,
+            col=column,
+        )
+        figure.add_scatter(
+            x=weights,
+            y=[np.mean(values) for values in own],
+            mode="lines",
+            line={"color": colour, "width": 3},
+            row=1,
+            col=column,
+        )
+    style(figure, height=400).update_layout(showlegend=False)
+    figure.update_xaxes(title_text="weight λ on the condition number (1)", type="category")
+    figure.update_yaxes(log_axis("test " + ERROR), col=1)
+    return figure.update_yaxes(log_axis("lift defect η (1)"), col=2)
+
+
+def seconds_figure(seconds: Mapping[str, Mapping[str, float]]) -> go.Figure:
+    """What took how long, a bar for each experiment.
+
+    - `seconds`: name → part → seconds.
+    """
+    figure = go.Figure()
+    parts = list(dict.fromkeys(part for own in seconds.values() for part in own))
+    for colour, part in zip(COLOURS, parts, strict=False):
+        figure.add_bar(
+            y=list(seconds),
+            x=[own.get(part, 0.0) / 60 for own in seconds.values()],
+            name=part,
+            orientation="h",
+            marker={"color": colour},
+        )
+    style(figure, height=120 + 45 * len(seconds)).update_layout(
+        barmode="stack", margin={"l": 220}, yaxis={"autorange": "reversed"}
+    )
+    return figure.update_xaxes(title_text="time on two cores (min)")
+
+
+def _faint(colour: str) -> str:
+    red, green, blue = (int(colour[n : n + 2], 16) for n in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.18)"
