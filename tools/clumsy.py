@@ -154,7 +154,8 @@ def dashboard(folder: Path, seed: int) -> tuple[Hands, Callable[[], None]]:
             bought = [score.forces for score in mine.scores]
             assert bought == [score.forces for score in theirs.scores]
             for forces, budget in zip(bought, theirs.settings["budgets"], strict=True):
-                assert 0.9 * budget < forces <= budget  # in whole snapshots
+                # Whole snapshots, and what is drawn twice is bought once.
+                assert 0.6 * budget < forces <= budget
             assert [s.error.tolist() for s in mine.scores] == [
                 s.error.tolist() for s in theirs.scores
             ]
