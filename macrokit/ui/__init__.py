@@ -6,8 +6,12 @@ resumed and saved), `Lab` puts both around one figure. Training runs on one work
 the controls stay alive; the screen is brought up to date at most every 0.2 s. Making a panel
 displays nothing; as the last line of a cell it appears. Headless (MACROKIT_HEADLESS=1, or under
 pytest) `start()` runs to the end and raises what goes wrong.
+
+Kernels with panels often live on small servers, so that importing this makes glibc keep less memory
+(`_memory.keep_little`).
 """
 
+from .._memory import keep_little
 from ._comparison import Comparison as Comparison
 from ._dashboard import Dashboard as Dashboard
 from ._lab import Lab as Lab
@@ -20,3 +24,5 @@ from ._session import Session as Session
 from ._simulator import Simulator as Simulator
 from ._trial import Trial as Trial
 from ._worker import Worker as Worker
+
+keep_little()
