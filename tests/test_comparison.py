@@ -12,7 +12,14 @@ from test_optimiser import assert_same
 
 import macrokit as mk
 from macrokit._sampling import spread_indices
-from macrokit.experiments import Contest, Learner, compare, open_comparison, predict
+from macrokit.experiments import (
+    Contest,
+    Learner,
+    _comparison,
+    compare,
+    open_comparison,
+    predict,
+)
 from macrokit.experiments._contest import buy, member_key
 from macrokit.systems import PredatorPrey
 
@@ -82,6 +89,20 @@ def test_both_buy_the_same_number_of_forces(contest: Contest, reports: list) -> 
     assert [s.step for s in final.scores] == [10, 10, 20, 20, 30, 30]
     assert final.forces == (240, 240)
     assert [labels.count.tolist() for labels in final.labels] == [[20, 20], [80, 80]]
+
+
+@pytest.mark.slow
+def test_one_core_scores_the_same(
+    contest: Contest, reports: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What judges is compiled when its turn comes, and not beside the first steps."""
+    threads = []
+    monkeypatch.setattr(_comparison, "cores", lambda: 1)
+    monkeypatch.setattr(_comparison, "ThreadPoolExecutor", lambda *_: threads.append(1))
+    *_, last = compare(contest, every=4)
+    for ours, theirs in zip(last.comparison.scores, reports[-1].comparison.scores, strict=True):
+        np.testing.assert_allclose(ours.error, theirs.error, rtol=1e-4)
+    assert threads == []
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ import numpy as np
 from .. import macro
 from .._memory import trim_memory
 from .._optimiser import Cosine, TrainingState, start
+from .._parallel import cores
 from .._rollout import MacroModel, standardisation
 from .._storage import hyperparameters, load, save
 from .._training import Direction, iterate, stack
@@ -182,10 +183,7 @@ def compare(
     """
     current = open_comparison(contest) if comparison is None else comparison
     trim_memory()  # of what compiling the labels freed, before the training steps are compiled
-    # What judges is compiled while the first chunk is, so that the end of a round does not stall.
-    pool = ThreadPoolExecutor(1)
-    judging = pool.submit(_judge, contest, current, jax.config.jax_enable_x64)
-    pool.shutdown(wait=False)
+    prepared = _prepare(functools.partial(_judge, contest, current, jax.config.jax_enable_x64))
     judge, pace = None, float("inf")
     total = len(contest.budgets) * contest.steps
     while current.round < len(contest.budgets):
@@ -200,18 +198,29 @@ def compare(
             now = (time.perf_counter() - begun) / chunk
             if judge is not None:  # the first chunk is compilation and tells nothing of the others
                 pace = now if pace > 3 * now else 0.7 * pace + 0.3 * now
-            judge = judging.result()
+            judge = prepared()
             step = int(current.states[0].step)
             if step < end:
                 left = pace * (total - step)
                 yield ComparisonProgress(current, step / total, left, loss, False)
-        scores = _scores(judging.result(), contest, current)
+        scores = _scores(prepared(), contest, current)
         current = dataclasses.replace(current, scores=current.scores + scores)
         trim_memory()  # of compilation, before more is bought
         current = _next_round(contest, current)
         step = int(current.states[0].step)
         left = pace * (total - step) if step < total else 0.0
         yield ComparisonProgress(current, step / total, left, loss, True)
+
+
+def _prepare(make: Callable[[], Judge]) -> Callable[[], Judge]:
+    """A judge is compiled while the first chunk is, so that the end of a round does not stall; but
+    after it where there is one core, as two compilations at once need the memory of both."""
+    if cores() == 1:
+        return functools.cache(make)
+    pool = ThreadPoolExecutor(1)
+    judging = pool.submit(make)
+    pool.shutdown(wait=False)
+    return judging.result
 
 
 def _judge(contest: Contest, current: Comparison, double: bool) -> Judge:
