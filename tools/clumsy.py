@@ -76,6 +76,11 @@ class Hands:
             self.act()
             time.sleep(self.dice.choice((0, 0, 0.05, 0.5)))
 
+    def rest(self) -> None:
+        """Hold whatever trains, and wait until it does."""
+        getattr(self.panel, "session", self.panel).stop()
+        _ended(self.panel.wait(PATIENCE))
+
     def _value(self, part: widgets.Widget) -> object:
         if isinstance(part, widgets.Text):
             return self.dice.choice(("", " ", "<b>mine</b>", "one", "one"))
@@ -118,8 +123,6 @@ def lab(folder: Path, seed: int) -> tuple[Hands, Callable[[], None]]:
     panel = ui.Lab(contest, folder=folder)
 
     def finish() -> None:
-        panel.stop()
-        _ended(panel.wait(PATIENCE))
         panel.reset()
         for part in (panel.comparison.fraction, panel.comparison.width, panel.comparison.budget):
             part.value = {"fraction p": 0.2, "width": 8, "budget": 8_000}[part.description]
@@ -140,8 +143,6 @@ def dashboard(folder: Path, seed: int) -> tuple[Hands, Callable[[], None]]:
     session = panel.session
 
     def finish() -> None:
-        session.stop()
-        _ended(panel.wait(PATIENCE))
         for trial in session.trials[3:]:
             session.delete(trial)
         session.start()
@@ -170,8 +171,6 @@ def laboratory(folder: Path, seed: int) -> tuple[Hands, Callable[[], None]]:
     panel = ui.EstimatorLaboratory(contest.system, contest.closure, states)
 
     def finish() -> None:
-        panel.stop()
-        _ended(panel.wait(PATIENCE))
         panel.start()
         _ended(panel.wait(PATIENCE))
         assert "biased!" not in panel.status.value
@@ -198,8 +197,10 @@ def clumsy(panel: str, seconds: float, seed: int, folder: Path) -> str:
     """Act, see that all is well, and say what was done. Raises `AssertionError` if it is not."""
     hands, finish = PANELS[panel](folder, seed)
     hands.act_for(min(20.0, seconds / 3))  # what is set up once is no growth
+    hands.rest()
     begin = resident()
     hands.act_for(seconds)
+    hands.rest()
     finish()
     growth = resident() - begin
     if growth > 100:
