@@ -1,5 +1,6 @@
 """Minutes of clumsy hands (tools/clumsy.py): nothing hangs, gets lost, or piles up."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -18,25 +19,24 @@ def test_nothing_hangs_and_nothing_is_lost(capsys: pytest.CaptureFixture[str]) -
     headless = ("PYTEST_CURRENT_TEST", "MACROKIT_HEADLESS", "MACROKIT_FAST")
     environment = {name: value for name, value in os.environ.items() if name not in headless}
     minutes = str(MINUTES / len(clumsy.PANELS))
-    hands = [
-        subprocess.Popen(
-            [sys.executable, str(TOOL), "--panel", panel, "--minutes", minutes],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment,
-        )
-        for panel in clumsy.PANELS
-    ]
-    try:
+    with contextlib.ExitStack() as stack:
+        hands = []
+        for panel in clumsy.PANELS:
+            command = [sys.executable, str(TOOL), "--panel", panel, "--minutes", minutes]
+            process = subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=environment,
+            )
+            hands.append(stack.enter_context(process))
+            stack.callback(process.kill)  # before it is waited for
         for process in hands:
             said, _ = process.communicate(timeout=600)
             assert process.returncode == 0, said
             with capsys.disabled():
                 print(f"\n  {said.strip()}")
-    finally:
-        for process in hands:
-            process.kill()
 
 
 class Forgetful:

@@ -196,8 +196,10 @@ def resident() -> float:
 def clumsy(panel: str, seconds: float, seed: int, folder: Path) -> str:
     """Act, see that all is well, and say what was done. Raises `AssertionError` if it is not."""
     hands, finish = PANELS[panel](folder, seed)
-    hands.act_for(min(20.0, seconds / 3))  # what is set up once is no growth
+    # What is set up once is no growth: twice the same, and between the two all that hands can do.
+    hands.act_for(min(20.0, seconds / 3))
     hands.rest()
+    finish()
     begin = resident()
     hands.act_for(seconds)
     hands.rest()
