@@ -105,15 +105,14 @@ def simulate_to(
 
     Raises `ValueError` when the folder holds another simulation, or when the disk is full.
     """
-    folder, settings = Path(folder), {"duration": duration, "step": step, "every": every}
-    settings |= {"method": method, "starts": _fingerprint(system, starts)}
-    _claim(folder, settings)
+    folder = Path(folder)
+    settings = {"duration": duration, "step": step, "every": every, "method": method}
+    _claim(folder, settings | {"starts": _fingerprint(system, starts)})
     complete = folder / "trajectories.json"
     if not complete.exists():
         with FileLock(folder / "lock"):
             if not complete.exists():
-                chosen = {"duration": duration, "step": step, "every": every, "method": method}
-                _fill(folder, system, starts, chosen | {"until": until}, progress)
+                _fill(folder, system, starts, settings | {"until": until}, progress)
     return StoredTrajectories(folder)
 
 

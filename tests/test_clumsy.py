@@ -1,11 +1,11 @@
 """Minutes of clumsy hands (tools/clumsy.py): nothing hangs, gets lost, or piles up."""
 
 import contextlib
-import os
 import subprocess
 import sys
 from pathlib import Path
 
+import browser
 import clumsy
 import pytest
 
@@ -16,8 +16,6 @@ MINUTES = 3.0  # in all
 @pytest.mark.slow
 def test_nothing_hangs_and_nothing_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
     """Before all panels at once, each in a process of its own, as notebooks have it."""
-    headless = ("PYTEST_CURRENT_TEST", "MACROKIT_HEADLESS", "MACROKIT_FAST")
-    environment = {name: value for name, value in os.environ.items() if name not in headless}
     minutes = str(MINUTES / len(clumsy.PANELS))
     with contextlib.ExitStack() as stack:
         hands = []
@@ -28,7 +26,7 @@ def test_nothing_hangs_and_nothing_is_lost(capsys: pytest.CaptureFixture[str]) -
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                env=environment,
+                env=browser.of_a_user(),
             )
             hands.append(stack.enter_context(process))
             stack.callback(process.kill)  # before it is waited for

@@ -5,6 +5,7 @@ import queue
 from collections.abc import Iterator
 from pathlib import Path
 
+import browser
 import pytest
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager
@@ -51,8 +52,7 @@ class Notebook:
 @pytest.fixture
 def notebooks(tmp_path: Path) -> Iterator[list[Notebook]]:
     """Two of them. They are no tests, so that the panels have their threads."""
-    ours = ("PYTEST_CURRENT_TEST", "MACROKIT_HEADLESS")
-    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    environment = browser.of_a_user()
     path = [str(ROOT), str(ROOT / "tools"), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(path)
     environment["IPYTHONDIR"] = str(tmp_path)

@@ -33,6 +33,12 @@ PANELS = {
 ALLOWED = {"Failed to load resource: net::ERR_": "the Binder badge, where there is no network"}
 
 
+def of_a_user() -> dict[str, str]:
+    """The environment, without what makes panels headless in tests."""
+    of_tests = ("PYTEST_CURRENT_TEST", "MACROKIT_HEADLESS", "MACROKIT_FAST")
+    return {name: value for name, value in os.environ.items() if name not in of_tests}
+
+
 def cut(name: str, folder: Path, *, fast: bool = False) -> None:
     """Write lab.ipynb: a notebook up to the cell that shows its panel, then one that is busy for
     long.
@@ -67,9 +73,7 @@ def jupyterlab(folder: Path, *, dark: bool = False) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     token = secrets.token_hex(16)
-    of_tests = ("PYTEST_CURRENT_TEST", "MACROKIT_HEADLESS", "MACROKIT_FAST")
-    environment = {name: value for name, value in os.environ.items() if name not in of_tests}
-    environment |= {
+    environment = of_a_user() | {
         # At the fast size it would be over before anyone could press Stop.
         "MACROKIT_SIZE": "default",
         "JUPYTER_TOKEN": token,

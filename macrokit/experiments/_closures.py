@@ -33,6 +33,9 @@ class Recipe:
     constant: bool = False
 
 
+# Weights λ of the paper's ablation.
+CONDITIONS = ("0", "1e-7", "1e-6", "1e-5", "1e-4", "1e-3", "1e-2")
+
 RECIPES = {
     "principal": Recipe(frozen=True),
     "principal-6": Recipe(learned=6, frozen=True, steps=0),
@@ -44,7 +47,7 @@ RECIPES = {
     "nonlinear": Recipe(linear=False, condition=1e-5),
     **{
         f"condition-{weight}": Recipe(linear=False, condition=float(weight))
-        for weight in ("0", "1e-7", "1e-6", "1e-5", "1e-4", "1e-3", "1e-2")
+        for weight in CONDITIONS
     },
     "nonlinear+lift": Recipe(linear=False, condition=1e-5, lift=1.0),
     # The released code: 10 epochs of 480,000 snapshots in batches of 256, λ = 1e-6, Adam 1e-4.

@@ -72,8 +72,8 @@ def reproduce(
     work = _Work(path, _fingerprint(experiment))
     if fresh:
         work.forget()
-    for _, cells in itertools.groupby(experiment.cells, key=lambda cell: cell.atoms):
-        _run_size(experiment, tuple(cells), work)
+    for cells in _sizes(experiment.cells):
+        _run_size(experiment, cells, work)
     work.record(experiment.cells, command)
     return path
 
@@ -125,8 +125,7 @@ class _Work:
         with self._lock("record", blocking=True):
             if not self._done():
                 known = {}
-                for _, own in itertools.groupby(cells, key=lambda cell: cell.atoms):
-                    own = tuple(own)
+                for own in _sizes(cells):
                     more = self._read(_known(own))
                     known |= {_fingerprint(c): m for c, m in zip(own, more, strict=True)}
                 names = [_fingerprint(cell) for cell in cells]
@@ -205,6 +204,12 @@ def device() -> str:
         models = [s for s in info.read_text().splitlines() if s.startswith("model name")]
         name = models[0].partition(":")[2].strip() if models else name
     return f"{name}, {len(os.sched_getaffinity(0))} cores" if sys.platform == "linux" else name
+
+
+def _sizes(cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
+    """The cells on each set of data."""
+    groups = itertools.groupby(cells, key=lambda cell: cell.atoms)
+    return [tuple(own) for _, own in groups]
 
 
 def _run_size(experiment: Experiment, cells: tuple[Cell, ...], work: _Work) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from ._closures import CONDITIONS
 from ._settings import Cell, Experiment
 
 
@@ -229,94 +230,49 @@ TITLES: dict[str, tuple[str, str]] = {
     "allen-cahn": ("40,000 nodes from one in 25", "table 1"),
 }
 
+
+def _full(cells: tuple[Cell, ...]) -> Experiment:
+    """On the paper's predator–prey data."""
+    return Experiment("predator-prey", cells, trajectories=1600, test_trajectories=100)
+
+
+def _small(cells: tuple[Cell, ...]) -> Experiment:
+    """On a few predator–prey trajectories."""
+    return Experiment("predator-prey", cells, trajectories=100, test_trajectories=20)
+
+
 # (name, protocol, size) -> Experiment
 EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
-    ("predator-prey", "fair", "full"): Experiment(
-        "predator-prey",
-        tuple(c for forces, steps in _BUDGETS for c in _pair(forces, steps, seeds=8)),
-        trajectories=1600,
-        test_trajectories=100,
+    ("predator-prey", "fair", "full"): _full(
+        tuple(c for forces, steps in _BUDGETS for c in _pair(forces, steps, seeds=8))
     ),
-    ("predator-prey", "fair", "small"): Experiment(
-        "predator-prey",
-        tuple(c for forces in (12_000, 60_000) for c in _pair(forces, 2_000, seeds=2)),
-        trajectories=100,
-        test_trajectories=20,
+    ("predator-prey", "fair", "small"): _small(
+        tuple(c for forces in (12_000, 60_000) for c in _pair(forces, 2_000, seeds=2))
     ),
-    ("predator-prey-losses", "fair", "full"): Experiment(
-        "predator-prey",
-        tuple(c for forces in _PAPERS_BUDGETS for c in _losses(forces, 20_000, seeds=8)),
-        trajectories=1600,
-        test_trajectories=100,
+    ("predator-prey-losses", "fair", "full"): _full(
+        tuple(c for forces in _PAPERS_BUDGETS for c in _losses(forces, 20_000, seeds=8))
     ),
-    ("predator-prey-losses", "fair", "small"): Experiment(
-        "predator-prey",
-        _losses(60_000, 500, seeds=2),
-        trajectories=100,
-        test_trajectories=20,
+    ("predator-prey-losses", "fair", "small"): _small(_losses(60_000, 500, seeds=2)),
+    ("predator-prey-condition", "fair", "full"): _full(_conditions(CONDITIONS, 2, 20_000, 8)),
+    ("predator-prey-condition", "fair", "small"): _small(_conditions(("0", "1e-5"), 1, 500, 2)),
+    ("predator-prey-curves", "fair", "full"): _full(
+        _curves(60_000, 20_000, seeds=8) + _curves(2_400_000, 20_000, seeds=8)
     ),
-    ("predator-prey-condition", "fair", "full"): Experiment(
-        "predator-prey",
-        _conditions(("0", "1e-7", "1e-6", "1e-5", "1e-4", "1e-3", "1e-2"), 2, 20_000, 8),
-        trajectories=1600,
-        test_trajectories=100,
-    ),
-    ("predator-prey-condition", "fair", "small"): Experiment(
-        "predator-prey",
-        _conditions(("0", "1e-5"), 1, 500, 2),
-        trajectories=100,
-        test_trajectories=20,
-    ),
-    ("predator-prey-curves", "fair", "full"): Experiment(
-        "predator-prey",
-        _curves(60_000, 20_000, seeds=8) + _curves(2_400_000, 20_000, seeds=8),
-        trajectories=1600,
-        test_trajectories=100,
-    ),
-    ("predator-prey-curves", "fair", "small"): Experiment(
-        "predator-prey",
-        _curves(12_000, 500, seeds=2),
-        trajectories=100,
-        test_trajectories=20,
-    ),
-    ("predator-prey-closures", "fair", "full"): Experiment(
-        "predator-prey",
+    ("predator-prey-curves", "fair", "small"): _small(_curves(12_000, 500, seeds=2)),
+    ("predator-prey-closures", "fair", "full"): _full(
         _closures(
             ("principal", "linear", "linear+lift", "nonlinear", "nonlinear+lift"), 3, 20_000, 4
-        ),
-        trajectories=1600,
-        test_trajectories=100,
+        )
     ),
-    ("predator-prey-closures", "fair", "small"): Experiment(
-        "predator-prey",
-        _closures(("principal", "linear"), 1, 1_000, 2),
-        trajectories=100,
-        test_trajectories=20,
+    ("predator-prey-closures", "fair", "small"): _small(
+        _closures(("principal", "linear"), 1, 1_000, 2)
     ),
-    ("predator-prey-estimators", "fair", "full"): Experiment(
-        "predator-prey",
-        _estimators(60_000, 20_000, seeds=16) + _estimators(2_400_000, 20_000, seeds=16),
-        trajectories=1600,
-        test_trajectories=100,
+    ("predator-prey-estimators", "fair", "full"): _full(
+        _estimators(60_000, 20_000, seeds=16) + _estimators(2_400_000, 20_000, seeds=16)
     ),
-    ("predator-prey-estimators", "fair", "small"): Experiment(
-        "predator-prey",
-        _estimators(12_000, 500, seeds=2),
-        trajectories=100,
-        test_trajectories=20,
-    ),
-    ("predator-prey-sites", "fair", "full"): Experiment(
-        "predator-prey",
-        _sites(20_000, 8, (2, 5, 10, 20, 50, 100)),
-        trajectories=1600,
-        test_trajectories=100,
-    ),
-    ("predator-prey-sites", "fair", "small"): Experiment(
-        "predator-prey",
-        _sites(500, 2, (10, 50)),
-        trajectories=100,
-        test_trajectories=20,
-    ),
+    ("predator-prey-estimators", "fair", "small"): _small(_estimators(12_000, 500, seeds=2)),
+    ("predator-prey-sites", "fair", "full"): _full(_sites(20_000, 8, (2, 5, 10, 20, 50, 100))),
+    ("predator-prey-sites", "fair", "small"): _small(_sites(500, 2, (10, 50))),
     # 40,000 snapshots with 1,600 of 40,000 nodes; all nodes of 1,600 snapshots.
     ("allen-cahn", "fair", "full"): Experiment(
         "allen-cahn",
@@ -401,16 +357,8 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
         test_trajectories=2,
         data={"start": "family"},
     ),
-    ("predator-prey-losses", "published", "full"): Experiment(
-        "predator-prey",
-        tuple(c for forces in _PAPERS_BUDGETS for c in _published(forces, 3, epochs=2000)),
-        trajectories=1600,
-        test_trajectories=100,
+    ("predator-prey-losses", "published", "full"): _full(
+        tuple(c for forces in _PAPERS_BUDGETS for c in _published(forces, 3, epochs=2000))
     ),
-    ("predator-prey-losses", "published", "small"): Experiment(
-        "predator-prey",
-        _published(60_000, seeds=2, epochs=100),
-        trajectories=100,
-        test_trajectories=20,
-    ),
+    ("predator-prey-losses", "published", "small"): _small(_published(60_000, seeds=2, epochs=100)),
 }

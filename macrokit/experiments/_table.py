@@ -1,6 +1,7 @@
 """Runs as text."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,7 @@ def table(runs: list[dict[str, Any]]) -> str:
         columns["predicted"] = [_error(run["predicted"]) for run in runs]
     columns["s"] = [f"{run['seconds']:.0f}" for run in runs]
     rows = [tuple(columns), *zip(*columns.values(), strict=True)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
-    lines = ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
-    lines.insert(1, "-" * len(lines[0]))
+    lines = _aligned(rows, str.rjust)
     seeds = len(runs[0]["seeds"])
     lines.append(f"relative error of the roll-out, {seeds} seeds; interval of the mean")
     if "predicted" in columns and len(runs) > 2:
@@ -51,7 +50,7 @@ def overview() -> str:
             cells = len(EXPERIMENTS[name, protocol, size].cells)
             path = record_path(results_folder(), name, protocol, size)
             rows.append((name, *TITLES[name], protocol, str(cells), _recorded(path)))
-    return "\n".join(_aligned(rows))
+    return "\n".join(_aligned(rows, str.ljust))
 
 
 def _recorded(path: Path) -> str:
@@ -61,11 +60,10 @@ def _recorded(path: Path) -> str:
     return f"{len(record['runs'])} cells, {record['seconds'] / 60:.0f} min, {record['device']}"
 
 
-def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+def _aligned(rows: list[tuple[str, ...]], side: Callable[[str, int], str]) -> list[str]:
+    """Columns of one width, under a line behind the first row."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(side, row, widths)).rstrip() for row in rows]
     return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
 
 
