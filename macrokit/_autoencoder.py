@@ -28,6 +28,7 @@ class ClosureLoss(eqx.Module):
     is what lifting assumes. It needs no force.
 
     - `condition`: λ, weight of the condition number (`0.0` leaves its computation out).
+    - `learned_only`: take κ of the learned rows of J alone.
     - `lift`: μ, weight of the lift penalty (`0.0` leaves its computation out).
     - `orthonormal`: keep the rows of a linear encoder orthonormal, to each other and to the
       observables' gradients, so that κ = 1 by construction; a network is left as it is.
@@ -38,6 +39,7 @@ class ClosureLoss(eqx.Module):
     """
 
     condition: float = 0.0
+    learned_only: bool = False
     lift: float = 0.1
     orthonormal: bool = True
     frozen: bool = False
@@ -73,7 +75,9 @@ class ClosureLoss(eqx.Module):
         decoded = jax.vmap(closure.decode)(z)
         loss = jnp.mean((x.reshape(self.batch, -1) - decoded) ** 2) / data.variance
         if self.condition:
-            condition = jax.vmap(lambda x: closure.condition(x, data.norms))(x)
+            condition = jax.vmap(
+                lambda x: closure.condition(x, data.norms, learned_only=self.learned_only)
+            )(x)
             loss += self.condition * jnp.mean((condition - 1) ** 2)
         if self.lift:
             # The spread that z has now: a network may have moved far from the one it began with.

@@ -131,15 +131,22 @@ class Closure(eqx.Module):
         return jnp.sqrt((self.jacobian(x) ** 2).sum(axis=(0, 2)))
 
     def condition(
-        self, x: State, norms: Float[Array, " observables"] | None = None
+        self,
+        x: State,
+        norms: Float[Array, " observables"] | None = None,
+        *,
+        learned_only: bool = False,
     ) -> Float[Array, ""]:
         """κ(M) = λ_max/λ_min of M = J Jᵀ.
 
         - `norms`: units in which the observables are measured, their root mean square kept; see
-          `gradient_norms`.
+          `gradient_norms`. - `learned_only`: leave the rows of the observables out.
         """
         gram = self.gram(x)
-        if norms is not None:
+        if learned_only:
+            head = self.encoder.head_jacobian(x)
+            gram = gram[-len(head) :, -len(head) :]
+        elif norms is not None:
             factor = root_mean_square(norms) / norms
             factor = jnp.concatenate([factor, jnp.ones(len(gram) - len(norms))])
             gram = gram * factor[:, None] * factor[None]

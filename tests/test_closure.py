@@ -111,6 +111,15 @@ def test_the_unit_of_an_observable_does_not_decide_the_condition(double) -> None
     np.testing.assert_allclose(other.condition(x, jnp.asarray(scaled)), phi.condition(x), rtol=1e-9)
 
 
+def test_the_condition_of_the_learned_rows_alone(double) -> None:
+    system = PredatorPrey(nodes=6)
+    phi, x = closure(system, learned=3), state(system)
+    rows = phi.jacobian(x)[2:].reshape(3, -1)
+    expected = jnp.linalg.cond(rows) ** 2
+    np.testing.assert_allclose(phi.condition(x, learned_only=True), expected, rtol=1e-9)
+    assert abs(expected / phi.condition(x) - 1) > 0.01
+
+
 def test_orthonormal_rows(double) -> None:
     system = PredatorPrey(nodes=6)
     gradients = jax.jacrev(system.observable)(jnp.ones((12, 1))).reshape(2, 12)

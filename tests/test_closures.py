@@ -32,9 +32,9 @@ def test_a_recipe_is_followed(name: str, states, monkeypatch: pytest.MonkeyPatch
     assert asked["closure"] is phi
     assert asked["states"] is states
     loss = asked["loss"]
-    assert (loss.condition, loss.lift, loss.frozen) == (
-        recipe.condition, recipe.lift, recipe.frozen
-    )  # fmt: skip
+    same = ("condition", "learned_only", "lift", "frozen")
+    assert [getattr(loss, key) for key in same] == [getattr(recipe, key) for key in same]
+    assert recipe.linear or phi.encoder.weight.shape[0] == recipe.width
     assert loss.orthonormal == recipe.linear == isinstance(phi.encoder.head, Identity)
     same = ("steps", "learning_rate", "constant")
     assert [asked[key] for key in same] == [getattr(recipe, key) for key in same]
@@ -54,6 +54,21 @@ def test_the_papers_recipe_is_the_released_codes() -> None:
         constant=True,
     )
     assert RECIPES["paper"] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs", "states", "learned_only"),
+    [("paper-31", 200, 90 * 250, True), ("paper-15", 20, 97_000, False)],
+)
+def test_its_larger_systems_have_wider_ones(
+    name: str, epochs: int, states: int, learned_only: bool
+) -> None:
+    recipe = RECIPES[name]
+    assert recipe.steps == pytest.approx(epochs * states / 256, rel=0.01)
+    assert (recipe.width, recipe.condition) == (64, 1e-5)
+    assert recipe.learned_only == learned_only
+    same = ("linear", "standardise", "learning_rate", "constant", "lift", "frozen")
+    assert all(getattr(recipe, key) == getattr(RECIPES["paper"], key) for key in same)
 
 
 @pytest.mark.slow

@@ -348,6 +348,16 @@ def test_driven_variables_take_no_guarantee_away(double) -> None:
     assert not build("mlp", 5, 8, leading=2, key=jax.random.key(0)).guarantee().holds
 
 
+def test_depth_and_the_released_codes_network() -> None:
+    def layers(*settings) -> int:
+        return len(build(*settings, key=jax.random.key(0)).net.layers)
+
+    assert [layers("mlp", 5, 8), layers("mlp", 5, 8, 4)] == [3, 5]
+    rectified = build("relu-mlp", 5, 8, key=jax.random.key(0))
+    assert rectified.net.activation is jax.nn.relu
+    assert "relu-mlp" not in TABLE  # not for use
+
+
 @pytest.mark.parametrize("leading", [0, 5, 6])
 def test_some_variables_lead_and_some_are_driven(leading: int) -> None:
     message = f"Of 5 variables 1 to 4 can lead, but got leading={leading}. Where all of them do"

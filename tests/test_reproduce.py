@@ -17,6 +17,7 @@ from macrokit.experiments import (
     EXPERIMENTS,
     PUBLISHED,
     TITLES,
+    Cell,
     Experiment,
     _reproduce,
     read_results,
@@ -143,6 +144,15 @@ def test_another_experiment_does_not_resume_this_one(
     monkeypatch.setitem(EXPERIMENTS, ("tiny", "fair", "small"), changed)
     reproduce("tiny")
     assert machine.ran == [(0, False), (2, False), (4, False)]
+
+
+def test_a_setting_that_is_new_spoils_nothing() -> None:
+    """Unless it is asked for; else whoever updates in the middle would begin again."""
+    new = dataclasses.make_dataclass("New", [("new", bool, False)], bases=(Cell,), frozen=True)
+    after = new(**{f.name: getattr(CELL, f.name) for f in dataclasses.fields(CELL)})
+    assert _reproduce._fingerprint(after) == _reproduce._fingerprint(CELL)
+    asked = dataclasses.replace(after, new=True)
+    assert _reproduce._fingerprint(asked) != _reproduce._fingerprint(CELL)
 
 
 def test_two_at_once_share_the_cells(
@@ -298,6 +308,20 @@ def test_the_published_protocol_is_the_released_codes() -> None:
         assert cell.seeds == (0, 1, 2)
         assert cell.design == ("with-replacement" if cell.fraction < 1 else "without-replacement")
     assert [cell.snapshots(100) for cell in cells[:6]] == [600, 600, 800, 1_200, 2_400, 3_000]
+
+
+def test_the_published_protocol_of_the_larger_systems() -> None:
+    """Its table of settings; one network."""
+    atoms = EXPERIMENTS["lennard-jones", "published", "full"].cells
+    nodes = EXPERIMENTS["allen-cahn", "published", "full"].cells
+    for cell in atoms + nodes:
+        assert (cell.order, cell.optimiser, cell.scaling) == ("prefix", "amsgrad", "affine")
+        assert (cell.metric, cell.leading, cell.noise, cell.seeds) == ("unit", None, 0.0, (0,))
+    assert {cell.model for cell in atoms} == {"shared-onsagernet", "relu-mlp", "gfinn"}
+    chosen = [(c.snapshots(800), c.drawn(800), c.steps, c.batch, c.width) for c in atoms]
+    assert set(chosen) == {(1_250, 800, 10_000, 256, 256), (20_000, 50, 80_000, 512, 256)}
+    chosen = [(c.snapshots(40_000), c.drawn(40_000), c.steps, c.batch, c.depth) for c in nodes]
+    assert chosen == [(2_500, 40_000, 10_000, 256, 2), (40_000, 1_600, 158_000, 512, 2)]
 
 
 @pytest.mark.parametrize("protocol", ["fair", "published"])

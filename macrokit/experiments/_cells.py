@@ -207,7 +207,7 @@ def new_models(cell: Cell, labels: Sequence[Labels], seeds: list[int]) -> tuple[
 
     def field(seed: int) -> macro.AbstractMacro:
         key = _seed_key(seed, 1)
-        return macro.build(cell.model, dim, cell.width, leading=cell.leading, key=key)
+        return macro.build(cell.model, dim, cell.width, cell.depth, leading=cell.leading, key=key)
 
     pairs = zip(seeds, labels, strict=True)
     models = [macro_model(field(seed), data, scaling) for seed, data in pairs]
@@ -246,6 +246,7 @@ def summary(
         "optimiser": cell.optimiser,
         "batch": cell.batch,
         "width": cell.width,
+        "depth": cell.depth,
         "leading": cell.leading,
         "noise": cell.noise,
         "restoring": cell.restoring,

@@ -16,18 +16,21 @@ class Recipe:
 
     - `linear`: ẑ = W(x − m), rows orthonormal to the observables' gradients, started at principal
       directions; else the paper's softplus network. - `learned`: number of learned variables.
-    - `frozen`: keep the encoder where it starts, train the decoder alone.
-    - `steps`: optimiser steps. - `lift`, `condition`: weights μ and λ of the loss.
+    - `width`: of the networks. - `frozen`: keep the encoder where it starts, train the decoder
+      alone. - `steps`: optimiser steps.
+    - `lift`, `condition`: weights μ and λ of the loss. - `learned_only`: κ of the learned rows.
     - `standardise`: centre and scale inputs and outputs of the networks.
     - `learning_rate`, `constant`: peak of a cosine, or a constant rate.
     """
 
     linear: bool = True
     learned: int = 2
+    width: int = 32
     frozen: bool = False
     steps: int = 20_000
     lift: float = 0.0
     condition: float = 0.0
+    learned_only: bool = False
     standardise: bool = True
     learning_rate: float = 2e-3
     constant: bool = False
@@ -59,6 +62,33 @@ RECIPES = {
         learning_rate=1e-4,
         constant=True,
     ),
+    # Its code for Lennard-Jones: 200 epochs of 22,500 snapshots, λ = 1e-5 on the learned rows.
+    "paper-31": Recipe(
+        linear=False,
+        learned=31,
+        width=64,
+        condition=1e-5,
+        learned_only=True,
+        standardise=False,
+        steps=17_600,
+        learning_rate=1e-4,
+        constant=True,
+    ),
+    # And for Allen–Cahn: 20 epochs of its snapshots, λ = 1e-5.
+    "paper-15": Recipe(
+        linear=False,
+        learned=15,
+        width=64,
+        condition=1e-5,
+        standardise=False,
+        steps=7_600,
+        learning_rate=1e-4,
+        constant=True,
+    ),
+}
+RECIPES |= {
+    f"{name}-short": dataclasses.replace(RECIPES[name], steps=200)
+    for name in ("paper-31", "paper-15")
 }
 
 
@@ -79,11 +109,13 @@ def make_closure(
             system.observable,
             states,
             recipe.learned,
+            recipe.width,
             standardise=recipe.standardise,
             key=init_key,
         )
     loss = ClosureLoss(
         condition=recipe.condition,
+        learned_only=recipe.learned_only,
         lift=recipe.lift,
         orthonormal=recipe.linear,
         frozen=recipe.frozen,

@@ -14,7 +14,8 @@ class Cell:
 
     - `forces`: site forces drawn for training. - `fraction`: p, share of sites per snapshot.
     - `steps`, `learning_rate`, `batch`, `noise`, `restoring`: of training.
-    - `width`: of the network. - `leading`: how many variables drive the others, if not all.
+    - `width`, `depth`: of the network, `None` for the model's own depth.
+    - `leading`: how many variables drive the others, if not all.
     - `seeds`: a seed draws snapshots, sites, initial weights and batch order.
     - `order`: how snapshots are chosen, "spread" over trajectories and time, or "prefix" (parity).
     - `closure`, `closure_seed`: "shipped", or a recipe of `_closures.py` made anew from that seed.
@@ -47,6 +48,7 @@ class Cell:
     leading: int | None = None
     atoms: int | None = None
     curve: int = 0
+    depth: int | None = None
 
     def drawn(self, sites: int) -> int:
         """How many of `sites` it draws in a snapshot."""

@@ -5,6 +5,9 @@ import dataclasses
 from ._closures import CONDITIONS
 from ._settings import Cell, Experiment
 
+# What is common to the released code of all systems, and not how macrokit learns by default.
+_RELEASED = {"scaling": "affine", "optimiser": "amsgrad", "order": "prefix", "metric": "unit"}
+
 
 def _pair(forces: int, steps: int, seeds: int) -> tuple[Cell, Cell]:
     """Full and partial forces at one budget, with the same steps."""
@@ -43,14 +46,62 @@ def _published(forces: int, seeds: int, epochs: int) -> tuple[Cell, ...]:
             steps=epochs * -(-snapshots // 256),
             seeds=chosen,
             design="with-replacement" if fraction < 1 else "without-replacement",
-            scaling="affine",
-            optimiser="amsgrad",
-            order="prefix",
             closure="paper",
-            metric="unit",
+            **_RELEASED,
         )
 
     return cell("exact", 1.0), *(cell("lifted", p) for p in (1.0, *_FRACTIONS))
+
+
+def _published_lennard_jones(model: str, estimator: str) -> Cell:
+    """The released code's settings, with one network: all atoms of the first five trajectories, or
+    50 of 800 of the first eighty; 2,000 epochs of the one and of the other."""
+    snapshots, batch = {"exact": (1_250, 256), "lifted": (20_000, 512)}[estimator]
+    return Cell(
+        estimator,
+        1.0 if estimator == "exact" else 50 / 800,
+        1_000_000,
+        steps=2_000 * -(-snapshots // batch),
+        seeds=(0,),
+        model=model,
+        closure="paper-31",
+        learning_rate=1e-3,
+        batch=batch,
+        width=256,
+        **_RELEASED,
+    )
+
+
+def _published_allen_cahn(estimator: str) -> Cell:
+    """The released code's settings, with one network: 1,000 epochs of 2,500 snapshots with all
+    nodes, or 2,000 of 40,000 with 1,600 draws of one."""
+    snapshots, epochs, batch, rate = {
+        "exact": (2_500, 1_000, 256, 5e-3),
+        "lifted": (40_000, 2_000, 512, 1e-3),
+    }[estimator]
+    fraction = 1.0 if estimator == "exact" else 1 / 25
+    return Cell(
+        estimator,
+        fraction,
+        round(snapshots * fraction * 40_000),
+        steps=epochs * -(-snapshots // batch),
+        seeds=(0,),
+        design="with-replacement" if fraction < 1 else "without-replacement",
+        model="shared-onsagernet",
+        closure="paper-15",
+        learning_rate=rate,
+        batch=batch,
+        width=64,
+        depth=2,
+        **_RELEASED,
+    )
+
+
+def _shortly(cell: Cell, steps: int, part: int) -> Cell:
+    """With a `part`-th of the forces and a closure hardly trained: to see that it runs."""
+    return dataclasses.replace(
+        cell, steps=steps, forces=cell.forces // part, closure=f"{cell.closure}-short"
+    )
 
 
 def _conditions(weights: tuple[str, ...], closure_seeds: int, steps: int, seeds: int):
@@ -214,6 +265,12 @@ _BUDGETS = (
 # The paper's figure 2: budgets, and shares of the coordinates beside all of them.
 _PAPERS_BUDGETS = (60_000, 150_000, 300_000, 600_000, 1_200_000, 2_400_000)
 _FRACTIONS = (0.75, 0.5, 0.25, 0.2)
+# Its figure 3.
+_PUBLISHED_ATOMS = tuple(
+    _published_lennard_jones(model, estimator)
+    for model in ("shared-onsagernet", "relu-mlp", "gfinn")
+    for estimator in ("exact", "lifted")
+)
 
 # What each asks, and which table or figure of the paper asks it.
 TITLES: dict[str, tuple[str, str]] = {
@@ -361,4 +418,30 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
         tuple(c for forces in _PAPERS_BUDGETS for c in _published(forces, 3, epochs=2000))
     ),
     ("predator-prey-losses", "published", "small"): _small(_published(60_000, seeds=2, epochs=100)),
+    ("lennard-jones", "published", "full"): Experiment(
+        "lennard-jones", _PUBLISHED_ATOMS, trajectories=90, test_trajectories=10
+    ),
+    ("lennard-jones", "published", "small"): Experiment(
+        "lennard-jones",
+        tuple(_shortly(cell, 200, part=20) for cell in _PUBLISHED_ATOMS),
+        trajectories=6,
+        test_trajectories=2,
+    ),
+    ("allen-cahn", "published", "full"): Experiment(
+        "allen-cahn",
+        tuple(_published_allen_cahn(estimator) for estimator in ("exact", "lifted")),
+        trajectories=400,
+        test_trajectories=50,
+        data={"grid": 200},
+    ),
+    ("allen-cahn", "published", "small"): Experiment(
+        "allen-cahn",
+        tuple(
+            _shortly(_published_allen_cahn(estimator), 200, part=1_000)
+            for estimator in ("exact", "lifted")
+        ),
+        trajectories=20,
+        test_trajectories=5,
+        data={"grid": 32},
+    ),
 }

@@ -7,6 +7,10 @@ released code's scaling and keeps none of it; an MLP has nothing to keep. `Drive
 few variables one of many that follow them.
 """
 
+import functools
+
+import jax
+
 from .._types import Key
 from ._abstract import AbstractMacro as AbstractMacro
 from ._abstract import Guarantee as Guarantee
@@ -25,13 +29,25 @@ TABLE = {
     "gfinn": GFINN,
     "mlp": MLP,
 }
+# Of the released code, beside those that are for use.
+PARITY = {"relu-mlp": functools.partial(MLP, activation=jax.nn.relu)}
 SCALINGS = {"structured": Structured, "affine": Affine}
 
 
 def build(
-    name: str, dim: int, width: int, *, leading: int | None = None, key: Key
+    name: str,
+    dim: int,
+    width: int,
+    depth: int | None = None,
+    *,
+    leading: int | None = None,
+    key: Key,
 ) -> AbstractMacro:
-    """A field of the table by name; with `leading`, `Driven` by a field of so many variables."""
+    """A field of the table by name, of its own depth unless told otherwise; with `leading`,
+    `Driven` by a field of so many variables."""
+    field = (TABLE | PARITY)[name]
+    if depth is not None:
+        field = functools.partial(field, depth=depth)
     if leading is None:
-        return TABLE[name](dim, width, key=key)
-    return Driven(dim, leading, width, field=TABLE[name], key=key)
+        return field(dim, width, key=key)
+    return Driven(dim, leading, width, field=field, key=key)
