@@ -148,6 +148,17 @@ def test_readme_quotes_the_losses() -> None:
         assert f"| {n:,} forces | {published} | {' | '.join(errors)} |" in readme
 
 
+def test_curves_fall_to_what_is_recorded() -> None:
+    cells = EXPERIMENTS["predator-prey-curves", "fair", "full"].cells
+    recorded = runs("predator-prey-curves-full")
+    assert [(r["loss"], r["forces_drawn"]) for r in recorded] == [(c.loss, c.forces) for c in cells]
+    for run in recorded:
+        steps = [point["step"] for point in run["curve"]]
+        assert steps == list(range(1_000, 20_001, 1_000))
+        assert run["curve"][-1]["errors"] == run["errors"]
+        assert np.median(run["curve"][0]["errors"]) > 5 * run["error_median"]
+
+
 # --- estimators, designs and the gauge ------------------------------------------------------------
 
 ESTIMATORS = "predator-prey-estimators-full"

@@ -30,7 +30,7 @@ TABLE = {
     "mlp": MLP,
 }
 # Of the released code, beside those that are for use.
-PARITY = {"relu-mlp": functools.partial(MLP, activation=jax.nn.relu)}
+_PARITY = {"relu-mlp": functools.partial(MLP, activation=jax.nn.relu)}
 SCALINGS = {"structured": Structured, "affine": Affine}
 
 
@@ -45,7 +45,7 @@ def build(
 ) -> AbstractMacro:
     """A field of the table by name, of its own depth unless told otherwise; with `leading`,
     `Driven` by a field of so many variables."""
-    field = (TABLE | PARITY)[name]
+    field = (TABLE | _PARITY)[name]
     if depth is not None:
         field = functools.partial(field, depth=depth)
     if leading is None:
