@@ -119,8 +119,10 @@ def test_a_figure_reads_on_light_and_dark_pages_and_offline(name: str) -> None:
 def test_every_axis_has_a_title_with_its_unit(name: str) -> None:
     figure = FIGURES[name]()
     shared = {axis.anchor for axis in figure.select_yaxes() if axis.matches}
-    for axis in figure.select_xaxes():
-        assert "(" in axis.title.text, axis
+    titles = [axis.title.text for axis in figure.select_xaxes()]
+    assert any("(" in (title or "") for title in titles)
+    for axis, title in zip(figure.select_xaxes(), titles, strict=True):
+        assert axis.matches or "(" in title, axis
     for axis in figure.select_yaxes():
         named = name == "seconds"  # by the names of experiments, which have no unit
         assert named or axis.anchor in shared or "(" in axis.title.text, axis
@@ -366,3 +368,24 @@ def test_conditions_go_through_the_means() -> None:
 def test_parts_of_the_time_stand_behind_each_other() -> None:
     labels, training = FIGURES["seconds"]().data
     assert (labels.x, training.x) == ((1.0, 0.0), (1.5, 0.0))
+
+
+def test_lines_against_forces_go_from_few_to_many() -> None:
+    table = {"L_z": {300_000: (1e-3, 0.0), 6_000: (1e-2, 0.0), 60_000: (2e-3, 0.0)}}
+    (line,) = plots.losses_figure({"here": table}).data
+    assert list(line.x) == [6_000, 60_000, 300_000]
+    assert list(line.y) == [1e-2, 2e-3, 1e-3]
+
+
+@pytest.mark.parametrize(
+    ("loss", "name"),
+    [
+        ("L_z", "all forces, L<sub>z</sub>"),
+        ("L_x", "all forces, lifted, L<sub>x</sub>"),
+        ("L_{x,3/4}", "L<sub>x,3/4</sub>"),
+        ("difference, 1/5", "difference, 1/5"),
+    ],
+)
+def test_names_of_losses(loss: str, name: str) -> None:
+    (line,) = plots.losses_figure({"here": {loss: {6_000: (1e-2, 0.0)}}}).data
+    assert line.name == name

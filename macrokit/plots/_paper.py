@@ -26,7 +26,8 @@ def losses_figure(tables: Mapping[str, Table]) -> go.Figure:
     colours = dict(zip(losses, (*COLOURS, GREY), strict=False))
     named: set[str] = set()
     for column, table in enumerate(tables.values(), start=1):
-        for loss, entries in table.items():
+        for loss, unordered in table.items():
+            entries = dict(sorted(unordered.items()))
             figure.add_scatter(
                 x=list(entries),
                 y=[mean for mean, _ in entries.values()],
@@ -46,7 +47,12 @@ def losses_figure(tables: Mapping[str, Table]) -> go.Figure:
     )
     ticks = zip(axis["tickvals"], axis["ticktext"], strict=True)
     figure.update_xaxes(axis | {"ticktext": [t if n in _LABELLED else "" for n, t in ticks]})
-    return figure.update_yaxes(log_axis("test " + ERROR), col=1).update_yaxes(type="log")
+    # One title for all: there is no room for more.
+    figure.update_xaxes(title_text="", matches="x").update_xaxes(
+        title_text=axis["title_text"], col=(len(tables) + 1) // 2
+    )
+    figure.update_yaxes(log_axis(""))
+    return figure.update_yaxes(title_text="test " + ERROR, col=1)
 
 
 # Budgets that have a label where there is no room for all of them.
@@ -122,7 +128,8 @@ def curves_figure(runs: Sequence[Mapping[str, Any]]) -> go.Figure:
         )
     style(figure, height=420).update_layout(legend={"y": 1.1}, margin={"t": 80})
     figure.update_xaxes(title_text="optimiser step (number)")
-    return figure.update_yaxes(type="log").update_yaxes(log_axis("test " + ERROR), col=1)
+    figure.update_yaxes(log_axis(""))
+    return figure.update_yaxes(title_text="test " + ERROR, col=1)
 
 
 def conditions_figure(runs: Sequence[Mapping[str, Any]]) -> go.Figure:

@@ -1,6 +1,7 @@
 """Runs and scores: fields, observables, errors against forces."""
 
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -349,5 +350,5 @@ def _with_bars(
 
 def loss_name(name: str) -> str:
     """What a loss is called in a figure."""
-    letters = name.replace("_{", "<sub>").replace("}", "</sub>").replace("_z", "<sub>z</sub>")
+    letters = re.sub(r"_(?:{(.+)}|(\w))", r"<sub>\1\2</sub>", name)
     return f"{_LOSSES[name]}, {letters}" if name in _LOSSES else letters
