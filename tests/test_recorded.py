@@ -148,6 +148,21 @@ def test_readme_quotes_the_losses() -> None:
         assert f"| {n:,} forces | {published} | {' | '.join(errors)} |" in readme
 
 
+def test_the_weight_on_the_condition_number_decides_nothing() -> None:
+    """Closures of the paper's form: what one weight gains is less than two closures differ by."""
+    recorded = runs("predator-prey-condition-full")
+    cells = EXPERIMENTS["predator-prey-condition", "fair", "full"].cells
+    assert [(r["closure"], r["closure_seed"]) for r in recorded] == [
+        (c.closure, c.closure_seed) for c in cells
+    ]
+    assert {(tuple(r["seeds"]), r["diverged"]) for r in recorded} == {(tuple(range(8)), 0)}
+    errors = np.array([run["error_mean"] for run in recorded]).reshape(7, 2)
+    assert np.ptp(errors.mean(axis=1)) < np.ptp(errors, axis=1).max()
+    assert all(0.27 < run["lift_defect"] < 0.30 for run in recorded)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"errors of {short(errors.min())} to {short(errors.max())}, η of 0.27 to 0.29" in readme
+
+
 def test_curves_fall_to_what_is_recorded() -> None:
     cells = EXPERIMENTS["predator-prey-curves", "fair", "full"].cells
     recorded = runs("predator-prey-curves-full")

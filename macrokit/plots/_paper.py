@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ._runs import loss_name
-from ._style import COLOURS, ERROR, GREY, forces_axis, legend_beside, log_axis, style
+from ._style import COLOURS, ERROR, GREY, forces_axis, legend_beside, log_axis, log_range, style
 
 Table = Mapping[str, Mapping[int, tuple[float, float]]]
 
@@ -140,9 +140,13 @@ def conditions_figure(runs: Sequence[Mapping[str, Any]]) -> go.Figure:
     """
     figure = make_subplots(cols=2, horizontal_spacing=0.14)
     weights = list(dict.fromkeys(run["closure"].removeprefix("condition-") for run in runs))
-    for column, (what, colour) in enumerate(
-        (("error_mean", COLOURS[0]), ("lift_defect", COLOURS[1])), start=1
-    ):
+    axes = (
+        ("error_mean", "test " + ERROR, COLOURS[0]),
+        ("lift_defect", "lift defect η (1)", COLOURS[1]),
+    )
+    for column, (what, title, colour) in enumerate(axes, start=1):
+        bounds = {"range": log_range([run[what] for run in runs])}
+        figure.update_yaxes(log_axis(title) | bounds, col=column)
         own = [
             [run[what] for run in runs if run["closure"] == f"condition-{weight}"]
             for weight in weights
@@ -164,9 +168,7 @@ def conditions_figure(runs: Sequence[Mapping[str, Any]]) -> go.Figure:
             col=column,
         )
     style(figure, height=400).update_layout(showlegend=False)
-    figure.update_xaxes(title_text="weight λ on the condition number (1)", type="category")
-    figure.update_yaxes(log_axis("test " + ERROR), col=1)
-    return figure.update_yaxes(log_axis("lift defect η (1)"), col=2)
+    return figure.update_xaxes(title_text="weight λ on the condition number (1)", type="category")
 
 
 def seconds_figure(seconds: Mapping[str, Mapping[str, float]]) -> go.Figure:
