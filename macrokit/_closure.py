@@ -144,8 +144,8 @@ class Closure(eqx.Module):
         """
         gram = self.gram(x)
         if learned_only:
-            head = self.encoder.head_jacobian(x)
-            gram = gram[-len(head) :, -len(head) :]
+            first = len(self.observable(x))
+            gram = gram[first:, first:]
         elif norms is not None:
             factor = root_mean_square(norms) / norms
             factor = jnp.concatenate([factor, jnp.ones(len(gram) - len(norms))])

@@ -39,6 +39,18 @@ class Recipe:
 # Weights λ of the paper's ablation.
 CONDITIONS = ("0", "1e-7", "1e-6", "1e-5", "1e-4", "1e-3", "1e-2")
 
+# The released code: 10 epochs of 480,000 snapshots in batches of 256, λ = 1e-6, Adam 1e-4.
+_RELEASED = Recipe(
+    linear=False,
+    condition=1e-6,
+    standardise=False,
+    steps=18_750,
+    learning_rate=1e-4,
+    constant=True,
+)
+# Its larger systems.
+_WIDER = dataclasses.replace(_RELEASED, width=64, condition=1e-5)
+
 RECIPES = {
     "principal": Recipe(frozen=True),
     "principal-6": Recipe(learned=6, frozen=True, steps=0),
@@ -53,38 +65,11 @@ RECIPES = {
         for weight in CONDITIONS
     },
     "nonlinear+lift": Recipe(linear=False, condition=1e-5, lift=1.0),
-    # The released code: 10 epochs of 480,000 snapshots in batches of 256, λ = 1e-6, Adam 1e-4.
-    "paper": Recipe(
-        linear=False,
-        condition=1e-6,
-        standardise=False,
-        steps=18_750,
-        learning_rate=1e-4,
-        constant=True,
-    ),
-    # Its code for Lennard-Jones: 200 epochs of 22,500 snapshots, λ = 1e-5 on the learned rows.
-    "paper-31": Recipe(
-        linear=False,
-        learned=31,
-        width=64,
-        condition=1e-5,
-        learned_only=True,
-        standardise=False,
-        steps=17_600,
-        learning_rate=1e-4,
-        constant=True,
-    ),
-    # And for Allen–Cahn: 20 epochs of its snapshots, λ = 1e-5.
-    "paper-15": Recipe(
-        linear=False,
-        learned=15,
-        width=64,
-        condition=1e-5,
-        standardise=False,
-        steps=7_600,
-        learning_rate=1e-4,
-        constant=True,
-    ),
+    "paper": _RELEASED,
+    # Lennard-Jones: 200 epochs of 22,500 snapshots, κ of the learned rows.
+    "paper-31": dataclasses.replace(_WIDER, learned=31, learned_only=True, steps=17_600),
+    # Allen–Cahn: 20 epochs of some 97,000 snapshots.
+    "paper-15": dataclasses.replace(_WIDER, learned=15, steps=7_600),
 }
 RECIPES |= {
     f"{name}-short": dataclasses.replace(RECIPES[name], steps=200)

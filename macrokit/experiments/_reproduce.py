@@ -279,12 +279,11 @@ def _benchmark(experiment: Experiment, cell: Cell) -> Benchmark:
 
 def _fingerprint(*settings: Any) -> str:
     """The same for the same settings, also after there are new ones that nobody asked for."""
-    text = json.dumps([_asked(one) for one in settings], sort_keys=True, default=_asked)
+    text = json.dumps(settings, sort_keys=True, default=_asked)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _asked(setting: Any) -> dict[str, Any]:
     """What of it is not as it is by default."""
-    own = {field.name: getattr(setting, field.name) for field in dataclasses.fields(setting)}
-    default = {field.name: field.default for field in dataclasses.fields(setting)}
-    return {name: value for name, value in own.items() if value != default[name]}
+    values = {field: getattr(setting, field.name) for field in dataclasses.fields(setting)}
+    return {field.name: value for field, value in values.items() if value != field.default}

@@ -5,9 +5,6 @@ import dataclasses
 from ._closures import CONDITIONS
 from ._settings import Cell, Experiment
 
-# What is common to the released code of all systems, and not how macrokit learns by default.
-_RELEASED = {"scaling": "affine", "optimiser": "amsgrad", "order": "prefix", "metric": "unit"}
-
 
 def _pair(forces: int, steps: int, seeds: int) -> tuple[Cell, Cell]:
     """Full and partial forces at one budget, with the same steps."""
@@ -32,68 +29,59 @@ def _losses(forces: int, steps: int, seeds: int) -> tuple[Cell, ...]:
     )
 
 
+def _released(estimator: str, sites: int, drawn: int, snapshots: int, epochs: int, **more) -> Cell:
+    """What is common to the released code of all systems: first trajectories, AMSGrad, an affine
+    scaling, and epochs instead of steps, so that full forces get fewer steps."""
+    settings = {"batch": 256, "seeds": (0,)} | more
+    return Cell(
+        estimator,
+        drawn / sites,
+        snapshots * drawn,
+        steps=epochs * -(-snapshots // settings["batch"]),
+        scaling="affine",
+        optimiser="amsgrad",
+        order="prefix",
+        metric="unit",
+        **settings,
+    )
+
+
 def _published(forces: int, seeds: int, epochs: int) -> tuple[Cell, ...]:
-    """The released code's settings: first trajectories, draws with replacement, AMSGrad, an
-    affine scaling, and epochs instead of steps, so that full forces get fewer steps."""
-    chosen = tuple(range(seeds))
+    """The released code's settings for predator–prey at one budget; it draws with replacement."""
 
     def cell(estimator: str, fraction: float) -> Cell:
-        snapshots = round(forces / (100 * fraction))
-        return Cell(
+        drawn = round(100 * fraction)
+        return _released(
             estimator,
-            fraction,
-            forces,
-            steps=epochs * -(-snapshots // 256),
-            seeds=chosen,
+            100,
+            drawn,
+            forces // drawn,
+            epochs,
+            seeds=tuple(range(seeds)),
             design="with-replacement" if fraction < 1 else "without-replacement",
             closure="paper",
-            **_RELEASED,
         )
 
     return cell("exact", 1.0), *(cell("lifted", p) for p in (1.0, *_FRACTIONS))
 
 
-def _published_lennard_jones(model: str, estimator: str) -> Cell:
-    """The released code's settings, with one network: all atoms of the first five trajectories, or
-    50 of 800 of the first eighty; 2,000 epochs of the one and of the other."""
-    snapshots, batch = {"exact": (1_250, 256), "lifted": (20_000, 512)}[estimator]
-    return Cell(
-        estimator,
-        1.0 if estimator == "exact" else 50 / 800,
-        1_000_000,
-        steps=2_000 * -(-snapshots // batch),
-        seeds=(0,),
-        model=model,
-        closure="paper-31",
-        learning_rate=1e-3,
-        batch=batch,
-        width=256,
-        **_RELEASED,
+def _published_lennard_jones(model: str) -> tuple[Cell, Cell]:
+    """The same with one network: all atoms of the first five trajectories, and 50 of 800 of the
+    first eighty."""
+    common = {"model": model, "closure": "paper-31", "learning_rate": 1e-3, "width": 256}
+    return (
+        _released("exact", 800, 800, 1_250, 2_000, **common),
+        _released("lifted", 800, 50, 20_000, 2_000, batch=512, **common),
     )
 
 
-def _published_allen_cahn(estimator: str) -> Cell:
-    """The released code's settings, with one network: 1,000 epochs of 2,500 snapshots with all
-    nodes, or 2,000 of 40,000 with 1,600 draws of one."""
-    snapshots, epochs, batch, rate = {
-        "exact": (2_500, 1_000, 256, 5e-3),
-        "lifted": (40_000, 2_000, 512, 1e-3),
-    }[estimator]
-    fraction = 1.0 if estimator == "exact" else 1 / 25
-    return Cell(
-        estimator,
-        fraction,
-        round(snapshots * fraction * 40_000),
-        steps=epochs * -(-snapshots // batch),
-        seeds=(0,),
-        design="with-replacement" if fraction < 1 else "without-replacement",
-        model="shared-onsagernet",
-        closure="paper-15",
-        learning_rate=rate,
-        batch=batch,
-        width=64,
-        depth=2,
-        **_RELEASED,
+def _published_allen_cahn() -> tuple[Cell, Cell]:
+    """The same with one network: all nodes, and 1,600 draws of one."""
+    common = {"model": "shared-onsagernet", "closure": "paper-15", "width": 64, "depth": 2}
+    partial = {"design": "with-replacement", "batch": 512, "learning_rate": 1e-3}
+    return (
+        _released("exact", 40_000, 40_000, 2_500, 1_000, **common),
+        _released("lifted", 40_000, 1_600, 40_000, 2_000, **partial, **common),
     )
 
 
@@ -267,9 +255,9 @@ _PAPERS_BUDGETS = (60_000, 150_000, 300_000, 600_000, 1_200_000, 2_400_000)
 _FRACTIONS = (0.75, 0.5, 0.25, 0.2)
 # Its figure 3.
 _PUBLISHED_ATOMS = tuple(
-    _published_lennard_jones(model, estimator)
+    cell
     for model in ("shared-onsagernet", "relu-mlp", "gfinn")
-    for estimator in ("exact", "lifted")
+    for cell in _published_lennard_jones(model)
 )
 
 # What each asks, and which table or figure of the paper asks it.
@@ -296,6 +284,16 @@ def _full(cells: tuple[Cell, ...]) -> Experiment:
 def _small(cells: tuple[Cell, ...]) -> Experiment:
     """On a few predator–prey trajectories."""
     return Experiment("predator-prey", cells, trajectories=100, test_trajectories=20)
+
+
+def _plane(cells: tuple[Cell, ...]) -> Experiment:
+    """On the paper's Allen–Cahn data."""
+    return Experiment("allen-cahn", cells, 400, 50, data={"grid": 200})
+
+
+def _small_plane(cells: tuple[Cell, ...]) -> Experiment:
+    """On a few small Allen–Cahn trajectories."""
+    return Experiment("allen-cahn", cells, 20, 5, data={"grid": 32})
 
 
 # (name, protocol, size) -> Experiment
@@ -331,8 +329,7 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
     ("predator-prey-sites", "fair", "full"): _full(_sites(20_000, 8, (2, 5, 10, 20, 50, 100))),
     ("predator-prey-sites", "fair", "small"): _small(_sites(500, 2, (10, 50))),
     # 40,000 snapshots with 1,600 of 40,000 nodes; all nodes of 1,600 snapshots.
-    ("allen-cahn", "fair", "full"): Experiment(
-        "allen-cahn",
+    ("allen-cahn", "fair", "full"): _plane(
         (
             *(
                 _allen_cahn(estimator, ("principal-6", 0), 64_000_000, 25)
@@ -342,20 +339,13 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
                 _allen_cahn("difference", ("principal-6", s), 64_000_000, 25, seeds=(0, 1, 2, 3))
                 for s in (1, 2)
             ),
-        ),
-        trajectories=400,
-        test_trajectories=50,
-        data={"grid": 200},
+        )
     ),
-    ("allen-cahn", "fair", "small"): Experiment(
-        "allen-cahn",
+    ("allen-cahn", "fair", "small"): _small_plane(
         tuple(
             _allen_cahn(estimator, ("principal-6", 0), 50 * 1024, 8, steps=300, seeds=(0, 1))
             for estimator in ("exact", "difference", "lifted")
-        ),
-        trajectories=20,
-        test_trajectories=5,
-        data={"grid": 32},
+        )
     ),
     # 1,250 snapshots with the force on all 800 atoms, or 20,000 with that on 50 of them.
     ("lennard-jones", "fair", "full"): Experiment(
@@ -427,21 +417,8 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
         trajectories=6,
         test_trajectories=2,
     ),
-    ("allen-cahn", "published", "full"): Experiment(
-        "allen-cahn",
-        tuple(_published_allen_cahn(estimator) for estimator in ("exact", "lifted")),
-        trajectories=400,
-        test_trajectories=50,
-        data={"grid": 200},
-    ),
-    ("allen-cahn", "published", "small"): Experiment(
-        "allen-cahn",
-        tuple(
-            _shortly(_published_allen_cahn(estimator), 200, part=1_000)
-            for estimator in ("exact", "lifted")
-        ),
-        trajectories=20,
-        test_trajectories=5,
-        data={"grid": 32},
+    ("allen-cahn", "published", "full"): _plane(_published_allen_cahn()),
+    ("allen-cahn", "published", "small"): _small_plane(
+        tuple(_shortly(cell, 200, part=1_000) for cell in _published_allen_cahn())
     ),
 }

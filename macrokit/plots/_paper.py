@@ -51,8 +51,7 @@ def losses_figure(tables: Mapping[str, Table]) -> go.Figure:
     figure.update_xaxes(title_text="", matches="x").update_xaxes(
         title_text=axis["title_text"], col=(len(tables) + 1) // 2
     )
-    figure.update_yaxes(log_axis(""))
-    return figure.update_yaxes(title_text="test " + ERROR, col=1)
+    return _one_error_axis(figure)
 
 
 # Budgets that have a label where there is no room for all of them.
@@ -128,8 +127,7 @@ def curves_figure(runs: Sequence[Mapping[str, Any]]) -> go.Figure:
         )
     style(figure, height=420).update_layout(legend={"y": 1.1}, margin={"t": 80})
     figure.update_xaxes(title_text="optimiser step (number)")
-    figure.update_yaxes(log_axis(""))
-    return figure.update_yaxes(title_text="test " + ERROR, col=1)
+    return _one_error_axis(figure)
 
 
 def conditions_figure(runs: Sequence[Mapping[str, Any]]) -> go.Figure:
@@ -190,6 +188,11 @@ def seconds_figure(seconds: Mapping[str, Mapping[str, float]]) -> go.Figure:
         barmode="stack", margin={"l": 220}, yaxis={"autorange": "reversed"}
     )
     return figure.update_xaxes(title_text="time on two cores (min)")
+
+
+def _one_error_axis(figure: go.Figure) -> go.Figure:
+    """Errors upwards in all panels, and named once."""
+    return figure.update_yaxes(log_axis("")).update_yaxes(title_text="test " + ERROR, col=1)
 
 
 def _faint(colour: str) -> str:
