@@ -7,9 +7,11 @@ import csv
 import dataclasses
 import datetime
 import errno
+import gc
 import io
 import json
 import threading
+import weakref
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +41,12 @@ def arena() -> mk.experiments.Contest:
         members=2,
         batch=16,
     )
+
+
+def widgets_open() -> set[int]:
+    """Those that are not closed: ipywidgets holds on to them."""
+    everything = gc.get_objects()
+    return {id(w) for w in everything if isinstance(w, ipywidgets.Widget) and w.comm is not None}
 
 
 def dashboard(arena: mk.experiments.Contest, folder: Path, **more: object) -> ui.Dashboard:
@@ -163,6 +171,23 @@ def test_rename_hide_delete(arena: mk.experiments.Contest, tmp_path: Path) -> No
     panel.table.row(second).delete.click()
     assert drawn(panel) == {"mine"}
     assert len(panel.table.widget.children) == 2  # the head and a row
+
+
+def test_what_is_deleted_or_closed_is_let_go(arena: mk.experiments.Contest, tmp_path: Path) -> None:
+    """ipywidgets holds every widget until it is closed, and a row holds the networks of its run."""
+    before = widgets_open()
+    panel = dashboard(arena, tmp_path)
+    empty = widgets_open()
+    panel.pair_button.click()
+    trials = [weakref.ref(trial) for trial in panel.session.trials]
+    assert len(widgets_open()) > len(empty) + 20
+    while panel.session.trials:
+        panel.table.row(panel.session.trials[0]).delete.click()
+    assert widgets_open() == empty
+    gc.collect()
+    assert [trial() for trial in trials] == [None, None]
+    panel.close()
+    assert widgets_open() == before
 
 
 def test_stop_and_resume_changes_nothing(

@@ -160,6 +160,7 @@ def dashboard(folder: Path, seed: int) -> tuple[Hands, Callable[[], None]]:
             assert [s.error.tolist() for s in mine.scores] == [
                 s.error.tolist() for s in theirs.scores
             ]
+        again.close()
 
     return Hands(panel, lambda: {id(t): len(t.scores) for t in session.trials}, seed), finish
 

@@ -25,6 +25,11 @@ class Panel:
         _listen_in_subshell(self.widget)
         display(self.widget)
 
+    def close(self) -> None:
+        """Take the panel from the page and let go of its controls; ipywidgets would keep them, and
+        with them what was learned, for as long as the kernel lives."""
+        close(self.widget)
+
 
 def _listen_in_subshell(widget: widgets.Widget) -> None:
     """Let what is pressed and moved be heard while other cells run.
@@ -106,6 +111,16 @@ def button(description: str, help: str, press: Any) -> widgets.Button:
     made = widgets.Button(description=description, tooltip=help, layout=layout)
     made.on_click(lambda _: press())
     return made
+
+
+def close(widget: widgets.Widget) -> None:
+    """Forget a widget and all that is in it; ipywidgets holds on to whatever is not closed."""
+    for part in (*getattr(widget, "children", ()), getattr(widget, "style", None), widget.layout):
+        if isinstance(part, widgets.DOMWidget):
+            close(part)
+        elif isinstance(part, widgets.Widget):  # of a plotly figure the layout is none
+            part.close()
+    widget.close()
 
 
 def duration(seconds: float) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import plots
 from . import _sentences
-from ._display import button, column, row
+from ._display import button, close, column, row
 from ._session import Session
 from ._trial import Trial
 
@@ -37,8 +37,7 @@ class TrialTable:
         """Bring every row up to date."""
         trials = list(self._session.trials)
         gone = self._rows.keys() - {id(trial) for trial in trials}
-        for key in gone:
-            del self._rows[key]
+        removed = [self._rows.pop(key) for key in gone]
         for trial in trials:
             if id(trial) not in self._rows:
                 self._rows[id(trial)] = _Row(self._session, trial)
@@ -47,6 +46,8 @@ class TrialTable:
         children = (self._head, *(shown or [self._empty]))
         if children != self.widget.children:
             self.widget.children = children
+        for each in removed:
+            close(each.widget)
 
     def row(self, trial: Trial) -> "_Row":
         """The controls of one trial."""
