@@ -88,6 +88,23 @@ def test_the_principal_recipe_trains_the_decoder_alone(states) -> None:
     assert error(after) < 0.75 * error(before)
 
 
+def test_a_recipe_may_ask_for_more_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("macrokit.experiments._data._CLOSURE_STATES", 100)
+    asked = []
+    data = benchmark()
+
+    def make(recipe, system, states, *, seed):
+        asked.append(len(states))
+        return data.closure
+
+    monkeypatch.setattr("macrokit.experiments._data.make_closure", make)
+    for states in (None, 150):
+        recipe = dataclasses.replace(RECIPES["principal"], states=states)
+        monkeypatch.setitem(RECIPES, "principal", recipe)
+        dataclasses.replace(data, made={}).with_closure("principal")
+    assert asked == [100, 150]
+
+
 def test_another_closure_of_the_same_data(monkeypatch: pytest.MonkeyPatch) -> None:
     data, made = benchmark(), []
     short = dataclasses.replace(RECIPES["principal"], steps=0)

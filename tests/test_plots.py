@@ -76,6 +76,10 @@ IN_TRAINING = [
     for loss in ("L_z", "L_{x,1/5}")
     for forces in (60_000, 300_000)
 ]
+BESIDE = {
+    "OnsagerNet": {"published": (4e-3, 2e-3), "here": (3e-4, 1e-4)},
+    "MLP": {"published": None, "here": (2e-4, 1e-4)},
+}
 CONDITIONS = [
     {"closure": f"condition-{weight}", "error_mean": error, "lift_defect": 10 * error}
     for weight, error in (("0", 0.02), ("0", 0.03), ("1e-5", 0.01), ("1e-5", 0.02))
@@ -86,6 +90,7 @@ FIGURES = {
         {"published": TABLE, "here": TABLE | {"difference, 1/5": TABLE["L_z"]}}
     ),
     "agreement": lambda: plots.agreement_figure(CELLS),
+    "beside": lambda: plots.beside_figure(BESIDE),
     "curves": lambda: plots.curves_figure(IN_TRAINING),
     "conditions": lambda: plots.conditions_figure(CONDITIONS),
     "seconds": lambda: plots.seconds_figure({"a": {"labels": 60.0, "training": 90.0}, "b": {}}),
@@ -124,7 +129,7 @@ def test_every_axis_has_a_title_with_its_unit(name: str) -> None:
     for axis, title in zip(figure.select_xaxes(), titles, strict=True):
         assert axis.matches or "(" in title, axis
     for axis in figure.select_yaxes():
-        named = name == "seconds"  # by the names of experiments, which have no unit
+        named = name in ("seconds", "beside")  # by the names of their rows, which have no unit
         assert named or axis.anchor in shared or "(" in axis.title.text, axis
 
 
@@ -363,6 +368,14 @@ def test_conditions_go_through_the_means() -> None:
     assert dots.y == (0.02, 0.03, 0.01, 0.02)
     assert line.x == ("0", "1e-5")
     assert line.y == pytest.approx((0.025, 0.015))
+
+
+def test_what_was_found_stands_in_its_row() -> None:
+    published, here = FIGURES["beside"]().data
+    assert (list(published.x), list(here.x)) == ([4e-3], [3e-4, 2e-4])
+    assert np.round(published.y).tolist() == [0]
+    assert np.round(here.y).tolist() == [0, 1]
+    assert list(here.error_x.array) == [1e-4, 1e-4]
 
 
 def test_parts_of_the_time_stand_behind_each_other() -> None:

@@ -14,7 +14,9 @@ from macrokit.experiments import (
     interval,
     paired_ratio,
     rank_correlation,
+    run_cell,
 )
+from macrokit.experiments._reproduce import make_benchmark
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = sorted((ROOT / "notebooks" / "results").glob("*.json"))
@@ -89,6 +91,31 @@ def test_readme_quotes_the_closures():
         defects = ", ".join(f"{run['lift_defect']:.2g}" for run in runs)
         errors = ", ".join(f"{run['error_mean']:.1e}".replace("e-0", "e-") for run in runs)
         assert f"| {defects} | {errors} |" in readme
+
+
+# --- records, checked --------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("predator-prey-losses", 0),  # all forces
+        ("predator-prey-losses", 5),  # a fifth, lifted, drawn blindly
+        ("predator-prey-losses", 10),  # the default
+        ("lennard-jones", 1),
+        ("allen-cahn", 1),
+    ],
+)
+def test_a_small_cell_run_again_falls_in_its_interval(name: str, number: int) -> None:
+    """A sample of what `macrokit reproduce` makes of this code and machine, beside the record."""
+    experiment, recorded = EXPERIMENTS[name, "fair", "small"], runs(f"{name}-small")[number]
+    cell = experiment.cells[number]
+    assert (cell.loss, cell.design) == (recorded["loss"], recorded["design"])
+    low, high = interval(recorded["errors"])
+    assert high < 3 * low  # else anything would do
+    again = run_cell(make_benchmark(experiment, cell), cell)
+    assert low < again["error_mean"] < high
 
 
 # --- the paper's figure 2 -------------------------------------------------------------------------

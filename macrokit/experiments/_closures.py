@@ -21,6 +21,7 @@ class Recipe:
     - `lift`, `condition`: weights μ and λ of the loss. - `learned_only`: κ of the learned rows.
     - `standardise`: centre and scale inputs and outputs of the networks.
     - `learning_rate`, `constant`: peak of a cosine, or a constant rate.
+    - `states`: how many to learn from, if it needs more than others of such a size.
     """
 
     linear: bool = True
@@ -34,6 +35,7 @@ class Recipe:
     standardise: bool = True
     learning_rate: float = 2e-3
     constant: bool = False
+    states: int | None = None
 
 
 # Weights λ of the paper's ablation.
@@ -69,10 +71,10 @@ RECIPES = {
     # Lennard-Jones: 200 epochs of 22,500 snapshots, κ of the learned rows.
     "paper-31": dataclasses.replace(_WIDER, learned=31, learned_only=True, steps=17_600),
     # Allen–Cahn: 20 epochs of some 97,000 snapshots.
-    "paper-15": dataclasses.replace(_WIDER, learned=15, steps=7_600),
+    "paper-15": dataclasses.replace(_WIDER, learned=15, steps=7_600, states=8_000),
 }
 RECIPES |= {
-    f"{name}-short": dataclasses.replace(RECIPES[name], steps=200)
+    f"{name}-short": dataclasses.replace(RECIPES[name], steps=200, states=None)
     for name in ("paper-31", "paper-15")
 }
 

@@ -64,11 +64,13 @@ class Benchmark:
         elif (name, seed) in self.made:
             closure = self.made[name, seed]
         else:
-            lengths = self.training.lengths
-            limits = {"numbers": _NUMBERS, "least": _LEAST_STATES}
-            count = affordable(_CLOSURE_STATES, self.system, lengths, **limits)
+            recipe, lengths = RECIPES[name], self.training.lengths
+            count = recipe.states
+            if count is None:
+                limits = {"numbers": _NUMBERS, "least": _LEAST_STATES}
+                count = affordable(_CLOSURE_STATES, self.system, lengths, **limits)
             states = spread(self.training, count, key=jax.random.key(seed))
-            closure = make_closure(RECIPES[name], self.system, states, seed=seed)
+            closure = make_closure(recipe, self.system, states, seed=seed)
             self.made[name, seed] = closure
         return dataclasses.replace(self, closure=closure, closure_name=(name, seed))
 

@@ -222,7 +222,7 @@ def _run_size(experiment: Experiment, cells: tuple[Cell, ...], work: _Work) -> N
         nonlocal data
         if data is None:  # made from a seed: cheaper to make again than to keep
             begun = time.perf_counter()
-            data = _benchmark(experiment, cell)
+            data = make_benchmark(experiment, cell)
             stored = sum(getattr(part, "seconds", 0.0) for part in data.sets)
             made["data"] = max(stored, time.perf_counter() - begun)
         begun = time.perf_counter()
@@ -270,7 +270,8 @@ def _run_one(benchmark: Benchmark, cell: Cell, checkpoint: Path) -> dict[str, An
     return run
 
 
-def _benchmark(experiment: Experiment, cell: Cell) -> Benchmark:
+def make_benchmark(experiment: Experiment, cell: Cell) -> Benchmark:
+    """The data that a cell of an experiment is trained on and judged by."""
     build = _BENCHMARKS[experiment.system]
     size = {} if cell.atoms is None else {"atoms": cell.atoms}
     data = {**experiment.data, **size}

@@ -307,7 +307,7 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
     ("predator-prey-losses", "fair", "full"): _full(
         tuple(c for forces in _PAPERS_BUDGETS for c in _losses(forces, 20_000, seeds=8))
     ),
-    ("predator-prey-losses", "fair", "small"): _small(_losses(60_000, 500, seeds=2)),
+    ("predator-prey-losses", "fair", "small"): _small(_losses(60_000, 500, seeds=8)),
     ("predator-prey-condition", "fair", "full"): _full(_conditions(CONDITIONS, 2, 20_000, 8)),
     ("predator-prey-condition", "fair", "small"): _small(_conditions(("0", "1e-5"), 1, 500, 2)),
     ("predator-prey-curves", "fair", "full"): _full(
@@ -343,7 +343,7 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
     ),
     ("allen-cahn", "fair", "small"): _small_plane(
         tuple(
-            _allen_cahn(estimator, ("principal-6", 0), 50 * 1024, 8, steps=300, seeds=(0, 1))
+            _allen_cahn(estimator, ("principal-6", 0), 50 * 1024, 8, steps=300, seeds=(0, 1, 2, 3))
             for estimator in ("exact", "difference", "lifted")
         )
     ),
@@ -361,7 +361,7 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
     ("lennard-jones", "fair", "small"): Experiment(
         "lennard-jones",
         tuple(
-            _lennard_jones(estimator, model, 40_000, 800, steps=500, seeds=(0, 1))
+            _lennard_jones(estimator, model, 40_000, 800, steps=500, seeds=(0, 1, 2, 3))
             for model in ("onsagernet", "mlp", "gfinn")
             for estimator in ("exact", "difference")
         ),

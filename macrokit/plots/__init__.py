@@ -10,6 +10,7 @@ from ._overlay import overlay_axes as overlay_axes
 from ._overlay import overlay_figure as overlay_figure
 from ._overlay import overlay_traces as overlay_traces
 from ._paper import agreement_figure as agreement_figure
+from ._paper import beside_figure as beside_figure
 from ._paper import conditions_figure as conditions_figure
 from ._paper import curves_figure as curves_figure
 from ._paper import losses_figure as losses_figure

@@ -88,6 +88,37 @@ def agreement_figure(cells: Sequence[Mapping[str, Any]]) -> go.Figure:
     return figure.update_yaxes(log_axis("found / published (1)", (1, 2, 5)))
 
 
+def beside_figure(rows: Mapping[str, Mapping[str, tuple[float, float] | None]]) -> go.Figure:
+    """Mean errors of the same thing found in different ways, a row each, on one logarithmic axis;
+    bars are standard deviations.
+
+    - `rows`: what it is → how it was found → (mean, s.d.), or None where there is nothing.
+    """
+    figure = go.Figure()
+    ways = list(dict.fromkeys(way for row in rows.values() for way in row))
+    means = []
+    for number, (colour, way) in enumerate(zip((GREY, *COLOURS), ways, strict=False)):
+        mine = {name: row[way] for name, row in rows.items() if row.get(way) is not None}
+        means += [mean for mean, _ in mine.values()]
+        figure.add_scatter(
+            x=[mean for mean, _ in mine.values()],
+            # A little below each other, so that no bar hides another.
+            y=[list(rows).index(name) + 0.14 * (number - (len(ways) - 1) / 2) for name in mine],
+            error_x={"array": [spread for _, spread in mine.values()], "thickness": 2},
+            name=way,
+            mode="markers",
+            marker={"color": colour, "size": 12, "symbol": _SYMBOLS[number % len(_SYMBOLS)]},
+        )
+    style(figure, height=130 + 50 * len(rows)).update_layout(margin={"l": 230})
+    figure.update_xaxes(log_axis("test " + ERROR) | {"range": log_range(means)})
+    return figure.update_yaxes(
+        tickvals=list(range(len(rows))), ticktext=list(rows), range=[len(rows) - 0.5, -0.5]
+    )
+
+
+_SYMBOLS = ("diamond", "circle", "square", "triangle-up", "x")
+
+
 def curves_figure(runs: Sequence[Mapping[str, Any]]) -> go.Figure:
     """Errors while networks are trained: median of the seeds, and all of them as a band.
 
