@@ -20,6 +20,37 @@ def release_memory() -> None:
     trim_memory()
 
 
+# Bytes by which memory may grow before compiled programs are let go of, and where it was then.
+_ROOM = 300e6
+_grown_from: float | None = None
+
+
+def release_growth() -> None:
+    """Forget compiled programs where memory has grown by 300 MB since that was last done.
+
+    Panels ask for it before they compile for a new run: who tries one setting after the other does
+    not come back to most of them. Outside Linux nothing happens.
+    """
+    global _grown_from
+    now = _resident()
+    if now is None:
+        return
+    if _grown_from is None:
+        _grown_from = now
+    elif now > _grown_from + _ROOM:
+        release_memory()
+        _grown_from = _resident()
+
+
+def _resident() -> float | None:
+    """Bytes of this process in memory."""
+    try:
+        with open("/proc/self/statm") as said:
+            return int(said.read().split()[1]) * float(os.sysconf("SC_PAGE_SIZE"))
+    except OSError:
+        return None
+
+
 def trim_memory() -> None:
     """Give back what compilation has freed already; glibc keeps it, some 200 MB a training step.
 

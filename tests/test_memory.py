@@ -25,6 +25,35 @@ def test_release_memory_forgets_programs_and_nothing_else() -> None:
     assert len(traces) == 2
 
 
+def test_programs_are_forgotten_where_memory_has_grown(monkeypatch: pytest.MonkeyPatch) -> None:
+    resident = iter([1e9, 1.2e9, 1.4e9, 0.9e9, 1.1e9, 1.3e9, 1e9])
+    released = []
+    monkeypatch.setattr(_memory, "_ROOM", 300e6)
+    monkeypatch.setattr(_memory, "_grown_from", None)
+    monkeypatch.setattr(_memory, "_resident", lambda: next(resident))
+    monkeypatch.setattr(_memory, "release_memory", lambda: released.append(1))
+    counts = []
+    for _ in range(5):
+        _memory.release_growth()
+        counts.append(len(released))
+    assert counts == [0, 0, 1, 1, 2]
+
+
+def test_memory_is_measured_in_bytes() -> None:
+    before = _memory._resident()
+    if before is None:
+        pytest.skip("this system does not say what is in memory")
+    held = b"1" * 200_000_000
+    assert 150e6 < _memory._resident() - before < 250e6
+    del held
+
+
+def test_where_it_cannot_be_measured_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_memory, "_resident", lambda: None)
+    monkeypatch.setattr(_memory, "release_memory", lambda: pytest.fail("released"))
+    _memory.release_growth()
+
+
 def test_keep_little_leaves_what_the_user_has_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = []
     monkeypatch.setattr(_memory, "_of_glibc", lambda name: lambda *option: chosen.append(option))

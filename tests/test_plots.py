@@ -133,6 +133,14 @@ def test_every_axis_has_a_title_with_its_unit(name: str) -> None:
         assert named or axis.anchor in shared or "(" in axis.title.text, axis
 
 
+@pytest.mark.parametrize("name", FIGURES)
+def test_axes_that_match_have_no_range_of_their_own(name: str) -> None:
+    """Where both axes of a panel match others, plotly draws no lines then."""
+    figure = FIGURES[name]()
+    for axis in (*figure.select_xaxes(), *figure.select_yaxes()):
+        assert not axis.matches or axis.range is None, axis
+
+
 def test_demo_names_losses_and_states_means() -> None:
     figure = FIGURES["demo"]()
     labels = {label for trace in figure.data for label in trace.y}

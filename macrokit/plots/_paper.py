@@ -46,11 +46,13 @@ def losses_figure(tables: Mapping[str, Table]) -> go.Figure:
         [forces for table in tables.values() for entries in table.values() for forces in entries]
     )
     ticks = zip(axis["tickvals"], axis["ticktext"], strict=True)
-    figure.update_xaxes(axis | {"ticktext": [t if n in _LABELLED else "" for n, t in ticks]})
+    labels = {"ticktext": [text if forces in _LABELLED else "" for forces, text in ticks]}
+    # Without a range: plotly draws no line where axes that match have one.
+    figure.update_xaxes(axis | labels | {"range": None})
     # One title for all: there is no room for more.
-    figure.update_xaxes(title_text="", matches="x").update_xaxes(
-        title_text=axis["title_text"], col=(len(tables) + 1) // 2
-    )
+    middle = (len(tables) + 1) // 2
+    figure.update_xaxes(title_text="", matches=f"x{middle}" if middle > 1 else "x")
+    figure.update_xaxes({"title_text": axis["title_text"], "matches": None}, col=middle)
     return _one_error_axis(figure)
 
 
@@ -99,7 +101,7 @@ def beside_figure(rows: Mapping[str, Mapping[str, tuple[float, float] | None]]) 
     means = []
     for number, (colour, way) in enumerate(zip((GREY, *COLOURS), ways, strict=False)):
         mine = {name: row[way] for name, row in rows.items() if row.get(way) is not None}
-        means += [mean for mean, _ in mine.values()]
+        means += [max(mean + sign * s, mean / 3) for mean, s in mine.values() for sign in (-1, 1)]
         figure.add_scatter(
             x=[mean for mean, _ in mine.values()],
             # A little below each other, so that no bar hides another.

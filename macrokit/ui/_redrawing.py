@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from .._closure import Closure
+from .._memory import release_growth
 from .._redraws import Redraws, redraw
 from .._sampling import make_design
 from .._types import AnyArray
@@ -58,6 +59,7 @@ class Redrawing:
 
     def items(self) -> Generator[None]:
         """Batch after batch, until there are enough of them."""
+        release_growth()
         while self.count < ENOUGH:
             self.more()
             yield

@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Callable, Generator
 
 from .. import experiments
-from .._memory import trim_memory
+from .._memory import release_growth, trim_memory
 from ._worker import EVERY, SECONDS, Worker
 
 
@@ -97,6 +97,7 @@ class Run:
         if self.comparison is None:
             self.phase = "buying the first forces"
             yield
+            release_growth()
             self.comparison = experiments.open_comparison(self.contest)
             trim_memory()
         self.phase = "compiling"

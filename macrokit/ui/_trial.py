@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import experiments
-from .._memory import trim_memory
+from .._memory import release_growth, trim_memory
 from ._worker import EVERY, SECONDS
 
 # What a contest has beside its data and its learners.
@@ -81,6 +81,7 @@ class Trial:
 
     def work(self, arena: experiments.Contest) -> Generator[None]:
         """Train to the end, an item after each chunk of steps."""
+        release_growth()
         contest = self.contest(arena)
         self.restore(arena)
         if self.comparison is None:
