@@ -307,7 +307,7 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
     ("predator-prey-losses", "fair", "full"): _full(
         tuple(c for forces in _PAPERS_BUDGETS for c in _losses(forces, 20_000, seeds=8))
     ),
-    ("predator-prey-losses", "fair", "small"): _small(_losses(60_000, 500, seeds=8)),
+    ("predator-prey-losses", "fair", "small"): _small(_losses(60_000, 2_000, seeds=8)),
     ("predator-prey-condition", "fair", "full"): _full(_conditions(CONDITIONS, 2, 20_000, 8)),
     ("predator-prey-condition", "fair", "small"): _small(_conditions(("0", "1e-5"), 1, 500, 2)),
     ("predator-prey-curves", "fair", "full"): _full(

@@ -205,7 +205,7 @@ def conditions_figure(runs: Sequence[Mapping[str, Any]]) -> go.Figure:
 def seconds_figure(seconds: Mapping[str, Mapping[str, float]]) -> go.Figure:
     """What took how long, a bar for each experiment.
 
-    - `seconds`: name → part → seconds.
+    - `seconds`: name → part → seconds; what is "not taken apart" is grey.
     """
     figure = go.Figure()
     parts = list(dict.fromkeys(part for own in seconds.values() for part in own))
@@ -215,12 +215,12 @@ def seconds_figure(seconds: Mapping[str, Mapping[str, float]]) -> go.Figure:
             x=[own.get(part, 0.0) / 60 for own in seconds.values()],
             name=part,
             orientation="h",
-            marker={"color": colour},
+            marker={"color": GREY if part == "not taken apart" else colour},
         )
     style(figure, height=120 + 45 * len(seconds)).update_layout(
         barmode="stack", margin={"l": 220}, yaxis={"autorange": "reversed"}
     )
-    return figure.update_xaxes(title_text="time on two cores (min)")
+    return figure.update_xaxes(title_text="time (min)")
 
 
 def _one_error_axis(figure: go.Figure) -> go.Figure:
