@@ -57,11 +57,12 @@ def test_where_it_cannot_be_measured_nothing_happens(monkeypatch: pytest.MonkeyP
 def test_keep_little_leaves_what_the_user_has_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = []
     monkeypatch.setattr(_memory, "_of_glibc", lambda name: lambda *option: chosen.append(option))
-    for name in ("MALLOC_ARENA_MAX", "MALLOC_TRIM_THRESHOLD_"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "131072")
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
     _memory.keep_little()
-    assert chosen == [(-8, 2), (-1, 65_536)]
+    assert chosen == [(-8, 4)]
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
+    _memory.keep_little()
+    assert chosen == [(-8, 4)]
 
 
 def test_keep_little_is_nothing_where_there_is_no_glibc(monkeypatch: pytest.MonkeyPatch) -> None:

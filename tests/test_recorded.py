@@ -10,6 +10,7 @@ import pytest
 from macrokit.experiments import (
     EXPERIMENTS,
     PUBLISHED,
+    agreement,
     costs_to_reach,
     interval,
     paired_ratio,
@@ -158,6 +159,18 @@ def test_the_default_is_better_than_published_with_a_tenth_of_the_forces() -> No
     for forces in BUDGETS:
         assert default[forces] <= best_published(forces) / 12
         assert default[forces // 10] <= best_published(forces)
+
+
+def test_readme_quotes_the_agreement() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    recorded = runs("predator-prey-losses-published-full")
+    assert all(run["seeds"] == [0, 1, 2] for run in recorded)
+    cells = agreement(recorded, PUBLISHED["predator-prey"])
+    agree = sum(cell["agrees"] for cell in cells)
+    assert agree >= 30
+    assert f"Of its {len(cells)} cells {agree} are not above" in readme
+    others = [f"{c['found'] / c['published']:.2f}" for c in cells if not c["agrees"]]
+    assert f"are {' and '.join(others)} times the published mean" in readme
 
 
 def test_readme_quotes_the_losses() -> None:

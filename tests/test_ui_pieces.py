@@ -26,6 +26,46 @@ def test_a_page_opened_anew_finds_the_figure_as_it_is() -> None:
     assert state["_widget_layout"]["height"] == 200
 
 
+def test_who_takes_long_is_told_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, told = [0.0], []
+    monkeypatch.setattr(_worker.time, "monotonic", lambda: now[0])
+
+    def look(name: str, seconds: float) -> None:
+        told.append((name, now[0]))
+        now[0] += seconds
+
+    watchers = _worker.Watchers()
+    watchers.add(lambda: look("quick", 0.0))
+    watchers.add(lambda: look("slow", 0.05))
+    for _ in range(40):
+        watchers.tell_some()
+        now[0] += 0.25
+    slow = [at for name, at in told if name == "slow"]
+    assert len(told) - len(slow) == 40
+    assert len(slow) == 5  # of 10 s a fortieth, 0.25 s
+    assert all(np.diff(slow) >= 2.0)
+    watchers.tell()
+    assert [name for name, _ in told[-2:]] == ["quick", "slow"]
+
+
+def test_a_first_look_that_compiles_does_not_silence_its_watcher(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, told = [0.0], []
+    monkeypatch.setattr(_worker.time, "monotonic", lambda: now[0])
+
+    def look() -> None:
+        now[0] += 0.01 if told else 5.0
+        told.append(now[0])
+
+    watchers = _worker.Watchers()
+    watchers.add(look)
+    watchers.tell_some()
+    now[0] += 3.0
+    watchers.tell_some()
+    assert len(told) == 2
+
+
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [

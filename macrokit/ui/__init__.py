@@ -3,9 +3,9 @@
 A panel shows a state that lives elsewhere and turns clicks into calls: `Simulator` simulates what
 its sliders say, `Comparison` drives a `Run` (a contest in progress, a value that can be stopped,
 resumed and saved), `Lab` puts both around one figure. Training runs on one worker thread, so that
-the controls stay alive; the screen is brought up to date at most every 0.2 s. Making a panel
-displays nothing; as the last line of a cell it appears. Headless (MACROKIT_HEADLESS=1, or under
-pytest) `start()` runs to the end and raises what goes wrong.
+the controls stay alive; the screen is brought up to date at most every 0.2 s, and what takes long
+to draw less often. Making a panel displays nothing; as the last line of a cell it appears. Headless
+(MACROKIT_HEADLESS=1, or under pytest) `start()` runs to the end and raises what goes wrong.
 
 Kernels with panels often live on small servers, so that importing this makes glibc keep less memory
 (`_memory.keep_little`).

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 
 from .. import experiments
 from .._memory import release_growth, trim_memory
-from ._worker import EVERY, SECONDS, Worker
+from ._worker import EVERY, SECONDS, Watchers, Worker
 
 
 class Run:
@@ -26,8 +26,8 @@ class Run:
         self.error: BaseException | None = None
         self.phase = ""
         self._state = "ready"
-        self._watchers: list[Callable[[], None]] = []
-        self._worker = Worker(self._tell, self._done)
+        self._watchers = Watchers()
+        self._worker = Worker(self._watchers.tell_some, self._done)
 
     @property
     def state(self) -> str:
@@ -50,8 +50,9 @@ class Run:
         return None if self.comparison is None else self.comparison.models(index)
 
     def watch(self, look: Callable[[], None]) -> None:
-        """Have `look` called, at most every 0.2 s and at the end, when there is something new."""
-        self._watchers.append(look)
+        """Have `look` called when there is something new, as often as is affordable, and at the
+        end."""
+        self._watchers.add(look)
 
     def start(self) -> None:
         """Start, or go on from where it stopped. Does nothing while it runs or once finished."""
@@ -66,7 +67,7 @@ class Run:
         """Stop after the present chunk of steps; the models stay usable."""
         if self._worker.running:
             self._worker.stop()
-            self._tell()
+            self._watchers.tell()
 
     def reset(self) -> None:
         """Stop, wait, and forget what was learned."""
@@ -76,7 +77,7 @@ class Run:
             self._worker.wait()
         self.comparison = self.progress = self.error = None
         self._state, self.phase = "ready", ""
-        self._tell()
+        self._watchers.tell()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until the run has stopped or finished; re-raise its exception."""
@@ -124,8 +125,4 @@ class Run:
         else:
             self._state = "stopped"
         self.phase = ""
-        self._tell()
-
-    def _tell(self) -> None:
-        for look in self._watchers:
-            look()
+        self._watchers.tell()

@@ -31,8 +31,8 @@ class Session:
         self._made = {n: a for n, a in self.arenas.items() if isinstance(a, experiments.Contest)}
         self._locks = {name: threading.Lock() for name in self.arenas}
         self._count = 0
-        self._watchers: list[Callable[[], None]] = []
-        self._worker = _worker.Worker(self._tell, self._tell)
+        self._watchers = _worker.Watchers()
+        self._worker = _worker.Worker(self._watchers.tell_some, lambda _: self._watchers.tell())
 
     @property
     def running(self) -> bool:
@@ -53,8 +53,9 @@ class Session:
         return [trial for trial in self.trials if trial.state in ("waiting", "stopped")]
 
     def watch(self, look: Callable[[], None]) -> None:
-        """Have `look` called, at most every 0.2 s and at the end, when there is something new."""
-        self._watchers.append(look)
+        """Have `look` called when there is something new, as often as is affordable, and at the
+        end."""
+        self._watchers.add(look)
 
     # --- arenas -------------------------------------------------------------------------------
 
@@ -85,7 +86,7 @@ class Session:
             except Exception as error:
                 self.problems[name] = error
             self.preparing.discard(name)
-            self._tell()
+            self._watchers.tell()
 
         self.preparing.add(name)
         self.problems.pop(name, None)
@@ -111,7 +112,7 @@ class Session:
         trial = Trial(self._free(name or learner.name), arena, learner, chosen, self._count)
         self._count += 1
         self.trials.append(trial)
-        self._tell()
+        self._watchers.tell()
         return trial
 
     def find(self, arena: str, learner: experiments.Learner, **settings: Any) -> Trial | None:
@@ -126,19 +127,19 @@ class Session:
         """Another name; one that is taken gets a number behind it, an empty one changes nothing."""
         if name.strip() and name != trial.name:
             trial.name = self._free(name.strip())
-        self._tell()
+        self._watchers.tell()
 
     def show(self, trial: Trial, shown: bool) -> None:
         """Draw it, or do not."""
         trial.shown = shown
-        self._tell()
+        self._watchers.tell()
 
     def delete(self, trial: Trial) -> None:
         """Forget it. If it is being trained, that ends after the present chunk of steps, and the
         next one begins."""
         if trial in self.trials:
             self.trials.remove(trial)
-        self._tell()
+        self._watchers.tell()
 
     def retry(self, trial: Trial) -> None:
         """Let a trial that failed have its turn again, from where it was."""
@@ -153,7 +154,7 @@ class Session:
             trial.number = self._count
             self._count += 1
             self.trials.append(trial)
-        self._tell()
+        self._watchers.tell()
 
     def _free(self, name: str) -> str:
         taken, number, free = {trial.name for trial in self.trials}, 1, name
@@ -176,7 +177,7 @@ class Session:
         """Hold after the present chunk of steps; networks stay usable."""
         if self._worker.running:
             self._worker.stop()
-            self._tell()
+            self._watchers.tell()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until the row is done or held; re-raise what went wrong in a trial, once."""
@@ -208,7 +209,3 @@ class Session:
             trial.phase = ""
             if trial.state == "running":
                 trial.state = "stopped"
-
-    def _tell(self, _: object = None) -> None:
-        for look in self._watchers:
-            look()

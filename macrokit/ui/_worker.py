@@ -15,6 +15,32 @@ def headless() -> bool:
     return os.environ.get("MACROKIT_HEADLESS") == "1" or "PYTEST_CURRENT_TEST" in os.environ
 
 
+class Watchers:
+    """Who wants to be told that there is something new, and how often that is affordable."""
+
+    def __init__(self) -> None:
+        self._looks: list[Callable[[], None]] = []
+        self._due: dict[int, float] = {}
+
+    def add(self, look: Callable[[], None]) -> None:
+        self._looks.append(look)
+
+    def tell(self) -> None:
+        """All of them."""
+        for look in self._looks:
+            look()
+
+    def tell_some(self) -> None:
+        """Those for whom it is time: each shall take a fortieth of it, and none waits for more than
+        three seconds, because the first look compiles."""
+        for number, look in enumerate(self._looks):
+            begun = time.monotonic()
+            if begun >= self._due.get(number, 0.0):
+                look()
+                now = time.monotonic()
+                self._due[number] = now + min(40 * (now - begun), 3.0)
+
+
 class Worker:
     """Takes items from a generator until it ends, or until `stop`.
 
