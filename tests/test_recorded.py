@@ -101,9 +101,7 @@ def test_readme_quotes_the_closures():
 @pytest.mark.parametrize(
     ("name", "number"),
     [
-        ("predator-prey-losses", 0),  # all forces
         ("predator-prey-losses", 10),  # the default
-        ("lennard-jones", 1),
         ("allen-cahn", 1),
     ],
 )
