@@ -32,17 +32,17 @@ def release_growth() -> None:
     not come back to most of them. Outside Linux nothing happens.
     """
     global _grown_from
-    now = _resident()
+    now = resident()
     if now is None:
         return
     if _grown_from is None:
         _grown_from = now
     elif now > _grown_from + _ROOM:
         release_memory()
-        _grown_from = _resident()
+        _grown_from = resident()
 
 
-def _resident() -> float | None:
+def resident() -> float | None:
     """Bytes of this process in memory."""
     try:
         with open("/proc/self/statm") as said:
@@ -64,8 +64,8 @@ def trim_memory() -> None:
 def keep_little() -> None:
     """Let threads share four heaps: compilation in many threads otherwise leaves holes in as many.
 
-    Two would keep less and train a third slower, and so would blocks taken from the system one by
-    one. What the user has set by MALLOC_ARENA_MAX stays. Elsewhere than under glibc nothing
+    Two would keep less and train more slowly, and so would blocks taken from the system one by one.
+    What the user has set by MALLOC_ARENA_MAX stays. Elsewhere than under glibc nothing
     happens.
     """
     choose = _of_glibc("mallopt")

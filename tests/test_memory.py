@@ -30,7 +30,7 @@ def test_programs_are_forgotten_where_memory_has_grown(monkeypatch: pytest.Monke
     released = []
     monkeypatch.setattr(_memory, "_ROOM", 300e6)
     monkeypatch.setattr(_memory, "_grown_from", None)
-    monkeypatch.setattr(_memory, "_resident", lambda: next(resident))
+    monkeypatch.setattr(_memory, "resident", lambda: next(resident))
     monkeypatch.setattr(_memory, "release_memory", lambda: released.append(1))
     counts = []
     for _ in range(5):
@@ -40,16 +40,16 @@ def test_programs_are_forgotten_where_memory_has_grown(monkeypatch: pytest.Monke
 
 
 def test_memory_is_measured_in_bytes() -> None:
-    before = _memory._resident()
+    before = _memory.resident()
     if before is None:
         pytest.skip("this system does not say what is in memory")
     held = b"1" * 200_000_000
-    assert 150e6 < _memory._resident() - before < 250e6
+    assert 150e6 < _memory.resident() - before < 250e6
     del held
 
 
 def test_where_it_cannot_be_measured_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_memory, "_resident", lambda: None)
+    monkeypatch.setattr(_memory, "resident", lambda: None)
     monkeypatch.setattr(_memory, "release_memory", lambda: pytest.fail("released"))
     _memory.release_growth()
 

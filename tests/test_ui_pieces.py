@@ -46,6 +46,9 @@ def test_who_takes_long_is_told_less_often(monkeypatch: pytest.MonkeyPatch) -> N
     assert all(np.diff(slow) >= 2.0)
     watchers.tell()
     assert [name for name, _ in told[-2:]] == ["quick", "slow"]
+    watchers.tell_some()  # what is started again is shown at once
+    assert [name for name, _ in told[-2:]] == ["quick", "slow"]
+    assert len(told) == 40 + 5 + 2 + 2
 
 
 def test_a_first_look_that_compiles_does_not_silence_its_watcher(

@@ -21,7 +21,7 @@ import ipywidgets as widgets
 import jax
 
 import macrokit as mk
-from macrokit import ui
+from macrokit import _memory, ui
 from macrokit.ui import _worker
 
 PATIENCE = 120  # seconds that anything may take, compilation included
@@ -190,8 +190,7 @@ PANELS = {"lab": lab, "dashboard": dashboard, "laboratory": laboratory}
 def resident() -> float:
     """MB in memory, after everything that can be made again has been let go of."""
     mk.release_memory()
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096 / 1e6
+    return _memory.resident() / 1e6
 
 
 def clumsy(panel: str, seconds: float, seed: int, folder: Path) -> str:

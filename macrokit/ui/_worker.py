@@ -26,7 +26,8 @@ class Watchers:
         self._looks.append(look)
 
     def tell(self) -> None:
-        """All of them."""
+        """All of them; the next news is for all, too."""
+        self._due.clear()
         for look in self._looks:
             look()
 
