@@ -29,7 +29,7 @@ from .systems import AbstractSystem
 
 # Numbers in a chunk on disk, and in the trajectories that are in memory at a time; each core has
 # one of them at least.
-_CHUNK, _GROUP = 1 << 19, 1 << 23
+_CHUNK, _GROUP = 1 << 19, 1 << 22
 
 
 class StoredTrajectories:

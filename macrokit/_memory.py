@@ -62,15 +62,21 @@ def trim_memory() -> None:
 
 
 def keep_little() -> None:
-    """Let threads share four heaps: compilation in many threads otherwise leaves holes in as many.
+    """Let threads share four heaps, and keep no block of 4 MB or more in one: compilation in many
+    threads leaves holes in as many heaps, and data leave holes that glibc would keep.
 
-    Two would keep less and train more slowly, and so would blocks taken from the system one by one.
-    What the user has set by MALLOC_ARENA_MAX stays. Elsewhere than under glibc nothing
-    happens.
+    Two heaps, or a smaller limit, would keep less and train more slowly. What the user has set by
+    MALLOC_ARENA_MAX or MALLOC_MMAP_THRESHOLD_ stays. Elsewhere than under glibc nothing happens.
     """
     choose = _of_glibc("mallopt")
-    if choose is not None and "MALLOC_ARENA_MAX" not in os.environ:
-        choose(-8, 4)
+    if choose is None:
+        return
+    for parameter, variable, value in (
+        (-8, "MALLOC_ARENA_MAX", 4),
+        (-3, "MALLOC_MMAP_THRESHOLD_", 4 << 20),
+    ):
+        if variable not in os.environ:
+            choose(parameter, value)
 
 
 def _of_glibc(name: str) -> Callable[..., int] | None:

@@ -1,6 +1,7 @@
 """Runs as text."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def table(runs: list[dict[str, Any]]) -> str:
 
 def overview() -> str:
     """Every experiment: what it asks, where in the paper, and its record at full size."""
-    rows = [("name", "asks", "paper", "protocol", "cells", "recorded at full size")]
+    rows = [("name", "asks", "paper", "protocol", "cells", "recorded in")]
     for name, protocol, size in EXPERIMENTS:
         if size == "full":
             cells = len(EXPERIMENTS[name, protocol, size].cells)
@@ -57,7 +58,9 @@ def _recorded(path: Path) -> str:
     if not path.exists():
         return "–"
     record = json.loads(path.read_text(encoding="utf-8"))
-    return f"{len(record['runs'])} cells, {record['seconds'] / 60:.0f} min, {record['device']}"
+    cores = re.search(r"(\d+) cores?$", record["device"])
+    where = f" on {cores[1]} core{'s' * (cores[1] != '1')}" if cores else ""
+    return f"{record['seconds'] / 60:.0f} min{where}"
 
 
 def _aligned(rows: list[tuple[str, ...]], side: Callable[[str, int], str]) -> list[str]:
