@@ -58,11 +58,15 @@ def test_keep_little_leaves_what_the_user_has_chosen(monkeypatch: pytest.MonkeyP
     chosen = []
     monkeypatch.setattr(_memory, "_of_glibc", lambda name: lambda *option: chosen.append(option))
     monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    monkeypatch.delenv("MALLOC_MMAP_THRESHOLD_", raising=False)
     _memory.keep_little()
-    assert chosen == [(-8, 4)]
+    assert chosen == [(-8, 4), (-3, 4 << 20)]
     monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
     _memory.keep_little()
-    assert chosen == [(-8, 4)]
+    assert chosen[2:] == [(-3, 4 << 20)]
+    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "65536")
+    _memory.keep_little()
+    assert len(chosen) == 3
 
 
 def test_keep_little_is_nothing_where_there_is_no_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
