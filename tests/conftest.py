@@ -1,7 +1,13 @@
 """Annotations of shapes and types are checked (jaxtyping with beartype), arrays of different rank
 never combine silently, and every warning is an error."""
 
+import gc
+import os
 from collections.abc import Iterator
+
+# Nearly all the time of these tests is compilation. Without these emitters it takes a third less,
+# in the notebooks' kernels too, which inherit this; before JAX starts.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
 
 import jax
 import jaxtyping
@@ -12,8 +18,16 @@ jaxtyping.install_import_hook(
     "macrokit", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 )
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Nearly all the time of these tests is compilation, and this halves it.
-jax.config.update("jax_disable_most_optimizations", True)
+jax.config.update("jax_disable_most_optimizations", True)  # compiles in half the time
+# JAX's tracing makes many objects and few cycles.
+gc.set_threshold(100_000, 20, 20)
+
+# Side by side (pytest-xdist), each on a core of its own: threads that compete for the same cores
+# take more of their time than two cores bring.
+if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "sched_setaffinity"):
+    own = sorted(os.sched_getaffinity(0))
+    worker = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+    os.sched_setaffinity(0, {own[worker % len(own)]})
 
 
 @pytest.fixture(autouse=True)

@@ -262,16 +262,16 @@ _PUBLISHED_ATOMS = tuple(
 
 # What each asks, and which table or figure of the paper asks it.
 TITLES: dict[str, tuple[str, str]] = {
-    "predator-prey": ("full against partial forces from few to many", "figure 2, and below it"),
+    "predator-prey": ("full against partial forces", "figure 2"),
     "predator-prey-losses": ("all losses at all budgets", "figure 2, table 2"),
-    "predator-prey-condition": ("what the weight on the condition number does", "table 3"),
-    "predator-prey-curves": ("how the error falls in training", "figure 8"),
-    "predator-prey-closures": ("which closures are good to learn on", "–"),
-    "predator-prey-estimators": ("every estimator with every design", "–"),
-    "predator-prey-sites": ("how many sites to draw in a snapshot", "–"),
-    "lennard-jones": ("three macroscopic models, 800 atoms", "figure 3, table 1"),
-    "lennard-jones-sizes": ("what partial forces save as boxes grow", "figure 4"),
-    "lennard-jones-51200": ("51,200 atoms from the forces on fifty", "table 1"),
+    "predator-prey-condition": ("weight on the condition number", "table 3"),
+    "predator-prey-curves": ("the error as training goes on", "figure 8"),
+    "predator-prey-closures": ("closures to learn on", "–"),
+    "predator-prey-estimators": ("every estimator, every design", "–"),
+    "predator-prey-sites": ("how many sites in a snapshot", "–"),
+    "lennard-jones": ("three models, 800 atoms", "figure 3, table 1"),
+    "lennard-jones-sizes": ("what is saved as boxes grow", "figure 4"),
+    "lennard-jones-51200": ("51,200 atoms, forces on fifty", "table 1"),
     "allen-cahn": ("40,000 nodes from one in 25", "table 1"),
 }
 
