@@ -23,6 +23,8 @@ from importlib import resources
 from pathlib import Path
 
 import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[1]
 # What a pip environment does not have, or has under another name.
@@ -68,6 +70,16 @@ def wanted(environment: str) -> list[str]:
     return [name for name in names if re.split(r"[=<>]", name)[0] not in _CONDA_ONLY]
 
 
+def allowed(pins: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Without the pins that an environment.yml does not want; conda takes other versions then."""
+    bounds = {wish.name: wish.specifier for wish in map(Requirement, names)}
+    anything = SpecifierSet()
+    versions = [pin.partition("==")[::2] for pin in pins]
+    return [
+        f"{n}=={version}" for n, version in versions if version in bounds.get(n, SpecifierSet())
+    ]
+
+
 def run(command: Sequence[str | Path], **more: object) -> None:
     subprocess.run([str(part) for part in command], check=True, **more)
 
@@ -88,8 +100,8 @@ def replay(folder: Path, python: str) -> None:
     ).stdout.strip()
     if mine != version:
         raise SystemExit(f"Binder takes Python {version}, but {python} is {mine}.")
-    (folder / "pins.txt").write_text("\n".join(pinned(lock)) + "\n")
     names = wanted((home / environment).read_text())
+    (folder / "pins.txt").write_text("\n".join(allowed(pinned(lock), names)) + "\n")
     pip = [binder / "bin" / "pip", "install", "--quiet"]
     run([*pip, "--constraint", folder / "pins.txt", "notebook", *names])
     path = f"{binder / 'bin'}{os.pathsep}{os.environ['PATH']}"

@@ -68,6 +68,7 @@ def observable_traces(
             text=list(names),
             mode="text",
             textposition=["top center" if up > 0 else "bottom center" for up in above],
+            cliponaxis=False,  # a word above the highest point lies on the frame, whole
             showlegend=False,
             hoverinfo="skip",
         ),
