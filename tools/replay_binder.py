@@ -75,9 +75,7 @@ def allowed(pins: Sequence[str], names: Sequence[str]) -> list[str]:
     bounds = {wish.name: wish.specifier for wish in map(Requirement, names)}
     anything = SpecifierSet()
     versions = [pin.partition("==")[::2] for pin in pins]
-    return [
-        f"{n}=={version}" for n, version in versions if version in bounds.get(n, SpecifierSet())
-    ]
+    return [f"{n}=={version}" for n, version in versions if version in bounds.get(n, anything)]
 
 
 def run(command: Sequence[str | Path], **more: object) -> None:
