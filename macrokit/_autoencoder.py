@@ -20,18 +20,22 @@ from ._types import AnyArray, Key
 
 
 class ClosureLoss(eqx.Module):
-    """L = |x − ψ(φ(x))|² / Var x + λ |κ(M) − 1|² + μ |(1 − J†J) ψ′(z) v|² / Var x,
+    """L = |x − ψ(φ(x))|² / Var x + λ |κ(M) − 1|² + μ |(1 − J†J) ψ′(z) v|² / Var x + ½ ρ |w|²,
 
-    averaged over a batch, v = σ_z ⊙ ε with ε Gaussian. For κ each observable is measured in units
-    of the root mean square norm of its gradient, so that no unit of an energy decides it. The last
-    term is the *lift penalty*: it asks that the decoder's tangents lie in the row space of J, which
-    is what lifting assumes. It needs no force. It helps where the states fill the space
-    of z, as in predator–prey, and harms where they do not: Lennard-Jones runs that one temperature
-    tells apart are a surface in 32 variables, and off it a decoder's tangents mean nothing.
+    averaged over a batch, v = σ_z ⊙ ε with ε Gaussian, w all weights. For κ each observable is
+    measured in units of the root mean square norm of its gradient, so that no unit of an energy
+    decides it. The third term is the *lift penalty*: it asks that the decoder's tangents lie in the
+    row space of J, which is what lifting assumes. It needs no force. It helps where the states fill
+    the space of z, as in predator–prey, and harms where they do not: Lennard-Jones runs that one
+    temperature tells apart are a surface in 32 variables, and off it a decoder's tangents mean
+    nothing.
 
     - `condition`: λ, weight of the condition number (`0.0` leaves its computation out).
     - `learned_only`: take κ of the learned rows of J alone.
     - `lift`: μ, weight of the lift penalty (`0.0` leaves its computation out).
+    - `weight_decay`: ρ, as Adam has it in PyTorch. Directions that the states do not have make no
+      difference to the reconstruction; this takes them out of an encoder, as lifting assumes.
+    - `absolute`: leave out the division by Var x, as the released code does.
     - `orthonormal`: keep the rows of a linear encoder orthonormal, to each other and to the
       observables' gradients, so that κ = 1 by construction; a network is left as it is.
     - `frozen`: leave the encoder as it is and train the decoder alone.
@@ -43,6 +47,8 @@ class ClosureLoss(eqx.Module):
     condition: float = 0.0
     learned_only: bool = False
     lift: float = 0.1
+    weight_decay: float = 0.0
+    absolute: bool = False
     orthonormal: bool = True
     frozen: bool = False
     batch: int = 256
@@ -75,7 +81,8 @@ class ClosureLoss(eqx.Module):
         x = data.states[index]
         z = jax.vmap(closure.encode)(x)
         decoded = jax.vmap(closure.decode)(z)
-        loss = jnp.mean((x.reshape(self.batch, -1) - decoded) ** 2) / data.variance
+        unit = 1.0 if self.absolute else data.variance
+        loss = jnp.mean((x.reshape(self.batch, -1) - decoded) ** 2) / unit
         if self.condition:
             condition = jax.vmap(
                 lambda x: closure.condition(x, data.norms, learned_only=self.learned_only)
@@ -86,7 +93,10 @@ class ClosureLoss(eqx.Module):
             spread = jax.lax.stop_gradient(z.std(axis=0))
             tangents = jax.random.normal(tangent_key, z.shape) * spread[None]
             outside = jax.vmap(functools.partial(_outside_rows, closure))(x, z, tangents)
-            loss += self.lift * jnp.mean(outside**2) / data.variance
+            loss += self.lift * jnp.mean(outside**2) / unit
+        if self.weight_decay:
+            weights = eqx.filter((closure.encoder, closure.decoder.net), eqx.is_inexact_array)
+            loss += self.weight_decay / 2 * sum(jnp.sum(w**2) for w in jax.tree.leaves(weights))
         return loss
 
 

@@ -35,20 +35,25 @@ class Encoder(eqx.Module):
 
 
 class Decoder(eqx.Module):
-    """ψ(z) = m + s ⊙ net((z − μ)/σ); only used to train the encoder."""
+    """ψ(z) = m + s ⊙ net((z − μ)/σ); only used to train the encoder.
+
+    - `unseen`: how many variables, the first, the network is not told.
+    """
 
     net: Callable[[Macro], Float[Array, " N"]]
     centre: Float[Array, " d"]
     spread: Float[Array, " d"]
     state_centre: Float[Array, " N"]
     state_spread: Float[Array, " N"]
+    unseen: int = eqx.field(static=True, default=0)
 
     def __call__(self, z: Macro) -> Float[Array, " N"]:
         # The standardisation is data, not a parameter.
         centre, spread, state_centre, state_spread = jax.lax.stop_gradient(
             (self.centre, self.spread, self.state_centre, self.state_spread)
         )
-        return state_centre + state_spread * self.net((z - centre) / spread)
+        seen = ((z - centre) / spread)[self.unseen :]
+        return state_centre + state_spread * self.net(seen)
 
 
 class Identity(eqx.Module):
@@ -208,12 +213,14 @@ def nonlinear_closure(
     width: int = 32,
     *,
     standardise: bool = True,
+    blind: bool = False,
     key: Key,
 ) -> Closure:
     """The paper's closure: N-`width`-`width`-`learned` softplus encoder, and a mirrored decoder.
 
     - `standardise`: centre and scale the inputs of the encoder and the outputs of the decoder.
       The released code does not: `False` for parity.
+    - `blind`: do not tell the decoder the observables, as the released code of the larger systems.
     """
     encoder_key, head_key, decoder_key = jax.random.split(key, 3)
     flat, mean, spread = _statistics(states)
@@ -225,9 +232,8 @@ def nonlinear_closure(
     encoder = Encoder(weight, -weight @ mean, Head(_network(width, learned, width, 1, head_key)))
     if standardise:
         encoder = _matched(encoder, observable, states)
-    return _with_decoder(
-        observable, encoder, states, mean, spread, decoder_key, standardise=standardise
-    )
+    settings = {"width": width, "standardise": standardise, "blind": blind}
+    return _with_decoder(observable, encoder, states, mean, spread, decoder_key, **settings)
 
 
 def _matched(encoder: Encoder, observable: Callable, states: AnyArray) -> Encoder:
@@ -306,16 +312,18 @@ def _with_decoder(
     spread: np.ndarray,
     key: Key,
     *,
+    width: int = 32,
     standardise: bool = True,
+    blind: bool = False,
 ) -> Closure:
     z = _encode_all(observable, encoder, jnp.asarray(states))
     d, n = z.shape[1], mean.size
     centre, z_spread = z.mean(axis=0), z.std(axis=0)
     if not standardise:
         centre, z_spread = jnp.zeros(d), jnp.ones(d)
-    decoder = Decoder(
-        _network(d, n, 32, 2, key), centre, z_spread, jnp.asarray(mean), jnp.asarray(spread)
-    )
+    unseen = d - encoder(jnp.asarray(states[0])).size if blind else 0
+    network = _network(d - unseen, n, width, 2, key)
+    decoder = Decoder(network, centre, z_spread, jnp.asarray(mean), jnp.asarray(spread), unseen)
     return Closure(observable, encoder, decoder)
 
 

@@ -22,12 +22,18 @@ jax.config.update("jax_disable_most_optimizations", True)  # compiles in half th
 # JAX's tracing makes many objects and few cycles.
 gc.set_threshold(100_000, 20, 20)
 
-# Side by side (pytest-xdist), each on a core of its own: threads that compete for the same cores
-# take more of their time than two cores bring.
-if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "sched_setaffinity"):
-    own = sorted(os.sched_getaffinity(0))
-    worker = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
-    os.sched_setaffinity(0, {own[worker % len(own)]})
+# Side by side (pytest-xdist) each has a core of its own: threads that compete for the same cores
+# take more of their time than two cores bring. One more has them all: it fills what others leave.
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
+if "PYTEST_XDIST_WORKER" in os.environ:
+    number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+    if number < len(CORES):
+        os.sched_setaffinity(0, {CORES[number]})
+
+
+def pytest_xdist_auto_num_workers() -> int | None:
+    """For `-n auto`; None leaves it to the plugin."""
+    return len(CORES) + 1 if CORES else None
 
 
 @pytest.fixture(autouse=True)

@@ -59,6 +59,38 @@ def test_loss_term_by_term(double) -> None:
         np.testing.assert_allclose(value, terms @ [1, condition, lift], rtol=1e-9)
 
 
+def test_weights_decay_and_an_absolute_reconstruction(double) -> None:
+    data, phi = ClosureData(RING.observable, states(RING, 20)), closure(RING, "nonlinear")
+    fit = np.array(eqx.filter_jit(dense_loss)(phi, data, 32, KEY))[0]
+    trained = [phi.encoder.weight, phi.encoder.bias]
+    for layer in (*phi.encoder.head.net.layers, *phi.decoder.net.layers):
+        trained += [layer.weight, layer.bias]
+    squares = sum((np.asarray(w) ** 2).sum() for w in trained)
+    for absolute, unit in [(False, 1.0), (True, float(data.variance))]:
+        loss = mk.ClosureLoss(lift=0, weight_decay=0.1, absolute=absolute, batch=32)
+        value = eqx.filter_jit(loss._loss)(phi, data, KEY)
+        np.testing.assert_allclose(value, unit * fit + 0.05 * squares, rtol=1e-9)
+
+
+def test_decay_takes_out_of_an_encoder_what_the_states_do_not_have() -> None:
+    """States in a plane: the part of W outside of it is a matter of the weights alone."""
+    plane = jax.random.normal(jax.random.key(1), (2, 24))
+    weights = jax.random.normal(jax.random.key(2), (400, 2))
+    x = (weights @ plane / 5).reshape(400, 12, 2)
+    start = mk.nonlinear_closure(RING.observable, x, 2, 8, standardise=False, key=KEY)
+    basis = np.linalg.qr(np.asarray(plane).T)[0]
+
+    def outside(decay: float) -> float:
+        loss = mk.ClosureLoss(lift=0.0, weight_decay=decay, batch=64)
+        settings = {"steps": 3_000, "learning_rate": 3e-3, "progress": False, "key": KEY}
+        after = mk.fit_closure(start, x, loss=loss, **settings)
+        W = np.asarray(after.encoder.weight)
+        return np.linalg.norm(W - (W @ basis) @ basis.T) / np.linalg.norm(W)
+
+    assert outside(1e-2) < 0.05
+    assert outside(0.0) > 0.3
+
+
 def test_data_of_the_loss(double) -> None:
     x = states(RING, 20)
     data = ClosureData(RING.observable, x)

@@ -170,6 +170,13 @@ def test_the_papers_closure_takes_states_as_they_are() -> None:
     np.testing.assert_allclose(phi.decode(z), decoder.net(z), rtol=1e-6)
 
 
+def test_a_decoder_may_not_be_told_the_observables() -> None:
+    phi = mk.nonlinear_closure(RING.observable, states(RING, 50), 2, width=5, blind=True, key=KEY)
+    z = jnp.asarray([0.1, 0.2, 0.3, 0.4])
+    assert jnp.array_equal(phi.decode(z), phi.decode(z.at[:2].set(9.0)))
+    assert not jnp.array_equal(phi.decode(z), phi.decode(z.at[2].set(9.0)))
+
+
 def test_a_standardised_closure_begins_with_gradients_as_long_as_the_observables() -> None:
     x = states(RING, 50)
     phi = mk.nonlinear_closure(RING.observable, x, 2, width=5, key=KEY)

@@ -32,7 +32,7 @@ def test_a_recipe_is_followed(name: str, states, monkeypatch: pytest.MonkeyPatch
     assert asked["closure"] is phi
     assert asked["states"] is states
     loss = asked["loss"]
-    same = ("condition", "learned_only", "lift", "frozen")
+    same = ("condition", "learned_only", "lift", "weight_decay", "absolute", "frozen")
     assert [getattr(loss, key) for key in same] == [getattr(recipe, key) for key in same]
     assert recipe.linear or phi.encoder.weight.shape[0] == recipe.width
     assert loss.orthonormal == recipe.linear == isinstance(phi.encoder.head, Identity)
@@ -41,6 +41,9 @@ def test_a_recipe_is_followed(name: str, states, monkeypatch: pytest.MonkeyPatch
     assert phi.encode(states[0]).shape == (2 + recipe.learned,)
     standardised = np.abs(np.asarray(phi.decoder.state_centre)).max() > 0
     assert standardised == recipe.standardise
+    assert phi.decoder.unseen == (2 if recipe.blind else 0)
+    if not recipe.linear:
+        assert phi.decoder.net.layers[0].out_features == recipe.width
 
 
 def test_the_papers_recipe_is_the_released_codes() -> None:
@@ -65,7 +68,9 @@ def test_its_larger_systems_have_wider_ones(
 ) -> None:
     recipe = RECIPES[name]
     assert recipe.steps == pytest.approx(epochs * states / 256, rel=0.01)
-    assert (recipe.width, recipe.condition) == (64, 1e-5)
+    assert (recipe.width, recipe.condition, recipe.weight_decay) == (64, 1e-5, 1e-4)
+    assert recipe.absolute
+    assert recipe.blind
     assert recipe.learned_only == learned_only
     same = ("linear", "standardise", "learning_rate", "constant", "lift", "frozen")
     assert all(getattr(recipe, key) == getattr(RECIPES["paper"], key) for key in same)
