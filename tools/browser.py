@@ -171,7 +171,8 @@ class Person:
         begun = time.monotonic()
         self.run_all_cells()
         self.page.wait_for_selector(f"button:text-is('{button}'):enabled", timeout=1000 * seconds)
-        self.page.wait_for_selector(".js-plotly-plot .main-svg", timeout=30_000)
+        # The panel's own: what is above the page is hidden by some versions of JupyterLab.
+        self.page.wait_for_selector(".jupyter-widgets .js-plotly-plot .main-svg", timeout=30_000)
         return time.monotonic() - begun
 
     def complaints(self) -> list[str]:
