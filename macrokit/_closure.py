@@ -232,7 +232,8 @@ def nonlinear_closure(
     encoder = Encoder(weight, -weight @ mean, Head(_network(width, learned, width, 1, head_key)))
     if standardise:
         encoder = _matched(encoder, observable, states)
-    settings = {"width": width, "standardise": standardise, "blind": blind}
+    told = learned if blind else None
+    settings = {"width": width, "standardise": standardise, "told": told}
     return _with_decoder(observable, encoder, states, mean, spread, decoder_key, **settings)
 
 
@@ -314,16 +315,16 @@ def _with_decoder(
     *,
     width: int = 32,
     standardise: bool = True,
-    blind: bool = False,
+    told: int | None = None,
 ) -> Closure:
     z = _encode_all(observable, encoder, jnp.asarray(states))
     d, n = z.shape[1], mean.size
     centre, z_spread = z.mean(axis=0), z.std(axis=0)
     if not standardise:
         centre, z_spread = jnp.zeros(d), jnp.ones(d)
-    unseen = d - encoder(jnp.asarray(states[0])).size if blind else 0
-    network = _network(d - unseen, n, width, 2, key)
-    decoder = Decoder(network, centre, z_spread, jnp.asarray(mean), jnp.asarray(spread), unseen)
+    told = d if told is None else told  # the last variables
+    network = _network(told, n, width, 2, key)
+    decoder = Decoder(network, centre, z_spread, jnp.asarray(mean), jnp.asarray(spread), d - told)
     return Closure(observable, encoder, decoder)
 
 

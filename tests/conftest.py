@@ -1,13 +1,12 @@
 """Annotations of shapes and types are checked (jaxtyping with beartype), arrays of different rank
 never combine silently, and every warning is an error."""
 
-import gc
 import os
 from collections.abc import Iterator
 from importlib.metadata import version
 
-# Nearly all the time of these tests is compilation. Without these emitters it takes a third less,
-# in the notebooks' kernels too, which inherit this; before JAX starts. XLA ends a process that asks
+# Nearly all the time of these tests is compilation. Without these emitters it takes less, in
+# the notebooks' kernels too, which inherit this; before JAX starts. XLA ends a process that asks
 # for a flag it does not know, and jaxlib 0.12, which Python 3.11 does not get, does not know this.
 if version("jaxlib").startswith("0.10."):
     flags = os.environ.get("XLA_FLAGS", "")
@@ -23,8 +22,6 @@ jaxtyping.install_import_hook(
 )
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)  # compiles in half the time
-# JAX's tracing makes many objects and few cycles.
-gc.set_threshold(100_000, 20, 20)
 
 # Side by side (pytest-xdist) each has a core of its own: threads that compete for the same cores
 # take more of their time than two cores bring. One more has them all: it fills what others leave.

@@ -72,6 +72,7 @@ def test_weights_decay_and_an_absolute_reconstruction(double) -> None:
         np.testing.assert_allclose(value, unit * fit + 0.05 * squares, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_decay_takes_out_of_an_encoder_what_the_states_do_not_have() -> None:
     """States in a plane: the part of W outside of it is a matter of the weights alone."""
     plane = jax.random.normal(jax.random.key(1), (2, 24))

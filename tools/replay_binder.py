@@ -5,8 +5,9 @@
 
 repo2docker writes the Dockerfile that Binder would build (neither Docker nor a network is needed
 for that). Replayed in FOLDER are: its base environment, of which Jupyter's own packages get the
-versions that the lock file of repo2docker pins; the names and bounds of the environment.yml that it
-picks; a copy of what is committed; and binder/postBuild. Not replayed is the solve by conda itself.
+versions that the lock file of repo2docker pins, where environment.yml allows them; the names and
+bounds of the environment.yml that it picks; a copy of what is committed; and binder/postBuild. Not
+replayed is the solve by conda itself.
 Afterwards FOLDER/binder/bin/python is Binder's Python, and FOLDER/home the checkout it works on:
 
     cd FOLDER/home
