@@ -8,6 +8,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 from catalogue import benchmark
 from test_cells import CELL, KEYS, without_seconds
@@ -19,6 +21,8 @@ from macrokit.experiments import (
     TITLES,
     Cell,
     Experiment,
+    _closures,
+    _data,
     _reproduce,
     read_results,
     reproduce,
@@ -118,6 +122,39 @@ def test_finished_cells_are_not_run_again(folder: Path, machine: Machine) -> Non
     assert machine.ran == [(0, False), (2, True)]  # from its checkpoint
     reproduce("tiny")
     assert machine.ran == [(0, False), (2, True), (4, True)]
+    assert files(folder) == {"tiny-small.json"}
+
+
+def test_a_closure_is_trained_once(
+    folder: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a run that is killed, and by the one that goes on."""
+    monkeypatch.setitem(_closures.RECIPES, "quick", _closures.Recipe(steps=3))
+    cells = tuple(dataclasses.replace(cell, closure="quick", closure_seed=1) for cell in CELLS[:2])
+    quick = Experiment("predator-prey", cells, trajectories=8, test_trajectories=4)
+    monkeypatch.setitem(EXPERIMENTS, ("tiny", "fair", "small"), quick)
+    steps, seen, make = [], [], _data.make_closure
+    monkeypatch.setattr(
+        _data,
+        "make_closure",
+        lambda recipe, *args, **settings: (
+            steps.append(recipe.steps) or make(recipe, *args, **settings)
+        ),
+    )
+    monkeypatch.setattr(
+        _reproduce,
+        "predictions",
+        lambda data, cells: seen.append(data.closure) or [0.0 for _ in cells],
+    )
+
+    kill(machine, 2)
+    (file,) = folder.glob("unfinished/tiny-small-*/closure-quick-1.mk")
+    trained = mk.load(file, like=benchmark().with_closure("quick", 1).closure)
+    steps.clear()
+    reproduce("tiny")
+    assert steps == [0]
+    for one, other in zip(*map(jax.tree.leaves, (trained, seen[0])), strict=True):
+        np.testing.assert_array_equal(one, other)
     assert files(folder) == {"tiny-small.json"}
 
 

@@ -5,6 +5,7 @@ import functools
 import importlib.util
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -17,10 +18,11 @@ from .._diagnostics import lift_defect
 from .._rollout import TestSet
 from .._sampling import affordable, spread
 from .._simulation import Trajectories, simulate
+from .._storage import load
 from .._types import Key, State
 from ..systems import AbstractSystem, AllenCahn, LammpsLennardJones, LennardJones, PredatorPrey
 from ._assets import lennard_jones_start, pretrained
-from ._closures import RECIPES, make_closure
+from ._closures import RECIPES, Recipe, make_closure
 from ._folders import data_folder
 
 # States that a closure is made of: at most so many, and no more numbers than fit in memory; but of
@@ -64,15 +66,21 @@ class Benchmark:
         elif (name, seed) in self.made:
             closure = self.made[name, seed]
         else:
-            recipe, lengths = RECIPES[name], self.training.lengths
-            count = recipe.states
-            if count is None:
-                limits = {"numbers": _NUMBERS, "least": _LEAST_STATES}
-                count = affordable(_CLOSURE_STATES, self.system, lengths, **limits)
-            states = spread(self.training, count, key=jax.random.key(seed))
-            closure = make_closure(recipe, self.system, states, seed=seed)
-            self.made[name, seed] = closure
+            closure = self.made[name, seed] = self._closure(RECIPES[name], seed)
         return dataclasses.replace(self, closure=closure, closure_name=(name, seed))
+
+    def read_closure(self, file: Path, name: str, seed: int) -> None:
+        """Take the closure of a recipe and a seed from a file of `save` instead of training it."""
+        untrained = dataclasses.replace(RECIPES[name], steps=0)
+        self.made[name, seed] = load(file, like=self._closure(untrained, seed))
+
+    def _closure(self, recipe: Recipe, seed: int) -> Closure:
+        count = recipe.states
+        if count is None:
+            limits = {"numbers": _NUMBERS, "least": _LEAST_STATES}
+            count = affordable(_CLOSURE_STATES, self.system, self.training.lengths, **limits)
+        states = spread(self.training, count, key=jax.random.key(seed))
+        return make_closure(recipe, self.system, states, seed=seed)
 
     @property
     def sets(self) -> tuple[Trajectories | StoredTrajectories, ...]:

@@ -20,7 +20,7 @@ import jax
 import tqdm
 from filelock import FileLock, Timeout
 
-from .._storage import write_whole
+from .._storage import hyperparameters, save, write_whole
 from ._cells import run_cell
 from ._data import Benchmark, allen_cahn, lennard_jones, predator_prey
 from ._folders import record_path, results_folder
@@ -50,8 +50,8 @@ def reproduce(
     - `fresh`: forget what an interrupted run has finished; without it, it is resumed.
     - `folder`: where records go, `notebooks/results` of the checkout by default.
 
-    Finished cells are kept beside the record, and a cell in training has a checkpoint, so that a
-    killed run resumes where it was; several processes may run one experiment together (what they
+    Finished cells and trained closures are kept beside the record, and a cell in training has a
+    checkpoint, so that a killed run resumes where it was; several processes may run one experiment together (what they
     measure in seconds is then that of a busy machine). What the gauge expects of each cell stands
     beside what came of it, as `predicted`.
     """
@@ -116,6 +116,21 @@ class _Work:
                 first = missing[0]
                 print(f"Waiting for another process, which makes {names[first]}.", file=sys.stderr)
                 self._make(names[first], functools.partial(work, first), blocking=True)
+
+    def closure(self, data: Benchmark, name: str, seed: int) -> float:
+        """Have `data` make a closure, or take the one that another process made or an interrupted
+        one had; returns the seconds of training it."""
+        file = self._folder / f"closure-{name}-{seed}.mk"
+        with self._lock(file.stem, blocking=True):
+            if file.exists():
+                data.read_closure(file, name, seed)
+                return hyperparameters(file)["seconds"]
+            begun = time.perf_counter()
+            closure = data.with_closure(name, seed).closure
+            seconds = time.perf_counter() - begun
+            if (name, seed) in data.made and not self._done():
+                save(file, closure, {"seconds": seconds})
+            return seconds
 
     def checkpoint(self, name: str) -> Path:
         return self._folder / f"{name}.checkpoint"
@@ -225,10 +240,10 @@ def _run_size(experiment: Experiment, cells: tuple[Cell, ...], work: _Work) -> N
             data = make_benchmark(experiment, cell)
             stored = sum(getattr(part, "seconds", 0.0) for part in data.sets)
             made["data"] = max(stored, time.perf_counter() - begun)
-        begun = time.perf_counter()
-        data = data.with_closure(cell.closure, cell.closure_seed)
-        made.setdefault((cell.closure, cell.closure_seed), time.perf_counter() - begun)
-        return data
+        closure = cell.closure, cell.closure_seed
+        if closure not in made:
+            made[closure] = work.closure(data, *closure)
+        return data.with_closure(*closure)
 
     def run(number: int) -> dict[str, Any]:
         cell = cells[number]
