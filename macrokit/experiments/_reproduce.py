@@ -51,9 +51,9 @@ def reproduce(
     - `folder`: where records go, `notebooks/results` of the checkout by default.
 
     Finished cells and trained closures are kept beside the record, and a cell in training has a
-    checkpoint, so that a killed run resumes where it was; several processes may run one experiment together (what they
-    measure in seconds is then that of a busy machine). What the gauge expects of each cell stands
-    beside what came of it, as `predicted`.
+    checkpoint, so that a killed run resumes where it was; several processes may run one experiment
+    together (what they measure in seconds is then that of a busy machine). What the gauge expects
+    of each cell stands beside what came of it, as `predicted`.
     """
     size = "full" if full else "small"
     try:
