@@ -255,15 +255,22 @@ def principal_directions(
     gradients: Float[np.ndarray, "observables N"],
     count: int,
 ) -> Float[np.ndarray, "count N"]:
-    """Leading principal directions orthogonal to `gradients`, each of norm 1."""
+    """Leading principal directions orthogonal to `gradients`, each of norm 1.
+
+    The sign, which is the machine's with LAPACK, is that in which the farthest state is ahead.
+    """
     basis = np.linalg.qr(gradients.T)[0]
     rest = (centred @ basis) @ basis.T
     np.subtract(centred, rest, out=rest)  # all states of a large system: no third copy
     if len(rest) >= rest.shape[1]:
-        return np.linalg.svd(rest, full_matrices=False)[2][:count]
-    # Of few states with many coordinates: from the products of the states with each other.
-    values, vectors = np.linalg.eigh(rest @ rest.T)
-    return (vectors[:, : -count - 1 : -1].T @ rest) / np.sqrt(values[: -count - 1 : -1, None])
+        rows = np.linalg.svd(rest, full_matrices=False)[2][:count]
+    else:  # of few states with many coordinates: from the products of the states with each other
+        values, vectors = np.linalg.eigh(rest @ rest.T)
+        rows = (vectors[:, : -count - 1 : -1].T @ rest) / np.sqrt(values[: -count - 1 : -1, None])
+    ahead = rest @ rows.T
+    farthest = np.abs(ahead).argmax(axis=0)
+    rows[ahead[farthest, np.arange(len(rows))] < 0] *= -1
+    return rows
 
 
 def gradient_norms(

@@ -97,6 +97,18 @@ def test_directions_of_few_states_with_many_coordinates(double) -> None:
     np.testing.assert_allclose(rows @ rows.T, np.eye(5), atol=1e-10)
 
 
+@pytest.mark.parametrize("states", [30, 300])
+def test_the_sign_of_a_direction_is_that_of_the_states(double, states: int) -> None:
+    """Not that of a linear algebra library, which differs between machines."""
+    rng = np.random.default_rng(0)
+    centred = rng.normal(size=(states, 100)) * np.geomspace(1, 0.1, 100)
+    gradients = rng.normal(size=(2, 100))
+    rows = principal_directions(centred, gradients, 5)
+    np.testing.assert_allclose(principal_directions(-centred, gradients, 5), -rows, atol=1e-10)
+    ahead = centred @ rows.T
+    assert (ahead.max(axis=0) == np.abs(ahead).max(axis=0)).all()
+
+
 def test_the_unit_of_an_observable_does_not_decide_the_condition(double) -> None:
     system = PredatorPrey(nodes=6)
     phi, x = closure(system), state(system)
