@@ -85,9 +85,10 @@ def test_stop_at_once_interrupt_close_and_open_again(person: Person) -> None:
     person.command("docmanager:save")
     page.reload()
     begun = time.monotonic()
-    page.wait_for_selector("button:text-is('Stop'):enabled", timeout=60_000)
+    # Attached: some versions of JupyterLab hide what is below the page.
+    page.wait_for_selector("button:text-is('Stop'):enabled", timeout=60_000, state="attached")
     measured["open again"] = time.monotonic() - begun
-    page.locator("button:text-is('Stop')").scroll_into_view_if_needed()
+    person.scroll_to_panel()
     page.wait_for_selector(".js-plotly-plot .scatterlayer path", timeout=30_000)
     person.press("Stop")
     person.until_it_says("Stopped with")

@@ -175,6 +175,16 @@ class Person:
         self.page.wait_for_selector(".jupyter-widgets .js-plotly-plot .main-svg", timeout=30_000)
         return time.monotonic() - begun
 
+    def scroll_to_panel(self) -> None:
+        """Have JupyterLab show the cell of the panel."""
+        self.page.evaluate(
+            """async () => {
+                const notebook = window.jupyterapp.shell.currentWidget.content;
+                const shown = cell => cell.node.querySelector('.widget-button') !== null;
+                await notebook.scrollToItem(notebook.widgets.findIndex(shown), 'start');
+            }"""
+        )
+
     def complaints(self) -> list[str]:
         """Errors on the console that nothing explains."""
         return [e for e in self.errors if not any(known in e for known in ALLOWED)]
