@@ -163,6 +163,7 @@ def train_closure(
     steps: int = 20_000,
     learning_rate: float = 2e-3,
     constant: bool = False,
+    optimiser: str = "adam",
     every: int = 500,
     key: Key,
 ) -> Iterator["ClosureProgress"]:
@@ -170,14 +171,15 @@ def train_closure(
 
     - `closure`: where to start, from `linear_closure` or `nonlinear_closure`.
     - `states`: snapshots. - `learning_rate`: peak of a cosine schedule over `steps`, or its
-      `constant` value.
+      `constant` value. - `optimiser`: as in `start`.
 
     `progress.closure` is usable at any time.
     """
     loss = ClosureLoss() if loss is None else loss
     data = ClosureData(closure.observable, states)
     schedule = Cosine(learning_rate, steps, floor=1.0 if constant else 1e-3)
-    state = start(eqx.tree_at(_observable, closure, None), schedule, key=key)
+    parameters = eqx.tree_at(_observable, closure, None)
+    state = start(parameters, schedule, key=key, optimiser=optimiser)
     for progress in iterate(loss, state, data, steps=steps, every=every):
         current = loss.closure(progress.state.model, data)
         yield ClosureProgress(current, progress)
@@ -191,11 +193,13 @@ def fit_closure(
     steps: int = 20_000,
     learning_rate: float = 2e-3,
     constant: bool = False,
+    optimiser: str = "adam",
     progress: bool = True,
     key: Key,
 ) -> Closure:
     """`train_closure` to the end, with a progress bar."""
-    settings = {"loss": loss, "steps": steps, "learning_rate": learning_rate, "constant": constant}
+    settings = {"learning_rate": learning_rate, "constant": constant, "optimiser": optimiser}
+    settings |= {"loss": loss, "steps": steps}
     with tqdm.tqdm(total=steps, disable=not (progress and steps), unit="step") as bar:
         for report in train_closure(closure, states, **settings, key=key):
             closure = report.closure

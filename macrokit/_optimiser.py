@@ -65,7 +65,8 @@ def start(
 
     - `model`: what is trained; for an ensemble, with a leading axis of length `members`.
     - `key`: one for all members (each gets its own from it), or an array of `members` keys.
-    - `optimiser`: "adam", or "amsgrad" as in the released code.
+    - `optimiser`: "adam"; "amsgrad", by which the released code trains macroscopic models; or
+      "adam-0.95", with β₂ = 0.95, by which it trains closures.
     """
     if optimiser not in OPTIMISERS:
         raise ValueError(f"optimiser must be one of {sorted(OPTIMISERS)}, but got {optimiser!r}.")
@@ -88,6 +89,7 @@ def _amsgrad(decay: float = 0.999) -> optax.GradientTransformation:
 
 OPTIMISERS: dict[str, optax.GradientTransformation] = {
     "adam": optax.scale_by_adam(),
+    "adam-0.95": optax.scale_by_adam(b2=0.95),
     "amsgrad": _amsgrad(),
 }
 

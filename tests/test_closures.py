@@ -36,7 +36,7 @@ def test_a_recipe_is_followed(name: str, states, monkeypatch: pytest.MonkeyPatch
     assert [getattr(loss, key) for key in same] == [getattr(recipe, key) for key in same]
     assert recipe.linear or phi.encoder.weight.shape[0] == recipe.width
     assert loss.orthonormal == recipe.linear == isinstance(phi.encoder.head, Identity)
-    same = ("steps", "learning_rate", "constant")
+    same = ("steps", "learning_rate", "constant", "optimiser")
     assert [asked[key] for key in same] == [getattr(recipe, key) for key in same]
     assert phi.encode(states[0]).shape == (2 + recipe.learned,)
     standardised = np.abs(np.asarray(phi.decoder.state_centre)).max() > 0
@@ -69,6 +69,7 @@ def test_its_larger_systems_have_wider_ones(
     recipe = RECIPES[name]
     assert recipe.steps == pytest.approx(epochs * states / 256, rel=0.01)
     assert (recipe.width, recipe.condition, recipe.weight_decay) == (64, 1e-5, 1e-4)
+    assert recipe.optimiser == "adam-0.95"
     assert recipe.absolute
     assert recipe.blind
     assert recipe.learned_only == learned_only
