@@ -133,6 +133,12 @@ def test_a_closure_is_trained_once(
     cells = tuple(dataclasses.replace(cell, closure="quick", closure_seed=1) for cell in CELLS[:2])
     quick = Experiment("predator-prey", cells, trajectories=8, test_trajectories=4)
     monkeypatch.setitem(EXPERIMENTS, ("tiny", "fair", "small"), quick)
+
+    def anew(*_: int) -> mk.experiments.Benchmark:
+        """Data that have made nothing yet, as each run begins with."""
+        return dataclasses.replace(benchmark(), made={})
+
+    monkeypatch.setitem(_reproduce._BENCHMARKS, "predator-prey", anew)
     steps, seen, make = [], [], _data.make_closure
     monkeypatch.setattr(
         _data,
@@ -148,14 +154,41 @@ def test_a_closure_is_trained_once(
     )
 
     kill(machine, 2)
-    (file,) = folder.glob("unfinished/tiny-small-*/closure-quick-1.mk")
-    trained = mk.load(file, like=benchmark().with_closure("quick", 1).closure)
+    (file,) = folder.glob("unfinished/tiny-small-*/closure-quick-1-100.mk")
+    trained = mk.load(file, like=anew().with_closure("quick", 1).closure)
     steps.clear()
     reproduce("tiny")
     assert steps == [0]
     for one, other in zip(*map(jax.tree.leaves, (trained, seen[0])), strict=True):
         np.testing.assert_array_equal(one, other)
     assert files(folder) == {"tiny-small.json"}
+
+
+def test_a_closure_is_kept_for_each_size(
+    folder: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(_closures.RECIPES, "quick", _closures.Recipe(steps=0))
+    cells = tuple(dataclasses.replace(CELL, closure="quick", atoms=n) for n in (6, 8))
+    monkeypatch.setitem(EXPERIMENTS, ("tiny", "fair", "small"), Experiment("nodes", cells, 8, 4))
+
+    def build(*_: int, atoms: int) -> mk.experiments.Benchmark:
+        system = mk.systems.PredatorPrey(nodes=atoms)
+        x = jax.vmap(lambda key: system.random_start(key=key))(
+            jax.random.split(jax.random.key(0), 8)
+        )
+        runs = mk.simulate(system, x, duration=1, step=0.01, every=10)
+        return mk.experiments.Benchmark("nodes", system, None, *[runs] * 3, closure_name=None)
+
+    widths = []
+    monkeypatch.setitem(_reproduce._BENCHMARKS, "nodes", build)
+    monkeypatch.setattr(_reproduce, "costs", lambda data, cells: [{}])
+    monkeypatch.setattr(
+        _reproduce,
+        "predictions",
+        lambda data, cells: widths.append(data.closure.encoder.weight.shape[1]) or [0.0],
+    )
+    reproduce("tiny")
+    assert widths == [12, 16]
 
 
 def test_fresh_starts_anew(folder: Path, machine: Machine) -> None:
