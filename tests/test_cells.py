@@ -139,6 +139,16 @@ def test_labels_do_not_depend_on_the_blocks(metric: str, monkeypatch) -> None:
         np.testing.assert_allclose(ours.z, expected, rtol=1e-5)
 
 
+def test_observables_weigh_more_where_it_is_asked() -> None:
+    """As the released code's temperature does, which it measures in twentieths."""
+    cell = dataclasses.replace(CELL, estimator="exact", fraction=1.0, metric="unit")
+    heavy = dataclasses.replace(cell, observable_weight=400.0)
+    ((plain, _),), ((weighed, _),) = (labelled(empty_handed(), c, [3]) for c in (cell, heavy))
+    expected = np.array([400, 400, 1, 1])  # of two mean populations, and two learned variables
+    np.testing.assert_allclose(weighed.b, expected * np.asarray(plain.b), rtol=1e-6)
+    np.testing.assert_allclose(weighed.S, np.diag(expected) * np.asarray(plain.S), rtol=1e-6)
+
+
 @pytest.mark.parametrize("metric", ["spread", "rate"])
 def test_what_is_bought_grows_with_the_budget(metric: str, monkeypatch) -> None:
     """As if all of it were bought at once; nothing twice, and nothing of another kind."""

@@ -216,6 +216,20 @@ def test_another_experiment_does_not_resume_this_one(
     assert machine.ran == [(0, False), (2, False), (4, False)]
 
 
+def test_another_recipe_does_not_resume_this_one(
+    folder: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = tuple(dataclasses.replace(cell, closure="quick") for cell in CELLS)
+    quick = Experiment("predator-prey", cells, trajectories=8, test_trajectories=4)
+    monkeypatch.setitem(EXPERIMENTS, ("tiny", "fair", "small"), quick)
+    monkeypatch.setitem(_closures.RECIPES, "quick", _closures.Recipe(steps=1))
+    kill(machine, 4)
+    machine.ran.clear()
+    monkeypatch.setitem(_closures.RECIPES, "quick", _closures.Recipe(steps=2))
+    reproduce("tiny")
+    assert machine.ran == [(0, False), (2, False), (4, False)]
+
+
 def test_a_setting_that_is_new_spoils_nothing() -> None:
     """Unless it is asked for; else whoever updates in the middle would begin again."""
     new = dataclasses.make_dataclass("New", [("new", bool, False)], bases=(Cell,), frozen=True)

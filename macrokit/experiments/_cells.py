@@ -151,7 +151,11 @@ def labelled(
         held = [_longer(own, more) for own, more in zip(held, new, strict=True)] if held else new
     benchmark.bought[kind] = held
     every = np.arange(count)
-    return [(_weighed(own[every], cell), int(distinct[:count].sum())) for own, distinct in held]
+    observables = len(benchmark.system.observable_names)
+    return [
+        (_weighed(own[every], cell, observables), int(distinct[:count].sum()))
+        for own, distinct in held
+    ]
 
 
 # Of one seed: its labels in the metric W = 1, and the forces that each snapshot cost.
@@ -191,10 +195,14 @@ def _bought(
     return [(labels[own], distinct[own]) for own in back]
 
 
-def _weighed(labels: Labels, cell: Cell) -> Labels:
+def _weighed(labels: Labels, cell: Cell, observables: int) -> Labels:
     """In the metric of the cell; that of the lifted estimator is its own."""
-    if cell.estimator == "lifted" or cell.metric == "unit":
+    if cell.estimator == "lifted":
         return labels
+    if cell.metric == "unit":
+        metric = np.ones(labels.z.shape[-1])
+        metric[:observables] = cell.observable_weight
+        return labels.weighed(metric)
     _, spread, mean_rate, rate = standardisation(labels)
     unit = {"spread": spread, "rate": jax.numpy.hypot(mean_rate, rate)}[cell.metric]
     return labels.weighed(1 / unit**2)
@@ -251,6 +259,7 @@ def summary(
         "noise": cell.noise,
         "restoring": cell.restoring,
         "metric": cell.metric,
+        "observable_weight": cell.observable_weight,
         "closure": cell.closure,
         "closure_seed": cell.closure_seed,
         "lift_defect": benchmark.lift_defect,

@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from .._storage import hyperparameters, save, write_whole
 from ._cells import run_cell
+from ._closures import RECIPES
 from ._data import Benchmark, allen_cahn, lennard_jones, predator_prey
 from ._folders import record_path, results_folder
 from ._predictions import costs, predictions
@@ -69,7 +70,8 @@ def reproduce(
     path = record_path(folder, name, protocol, size)
     command = f"macrokit reproduce {name}" + " --full" * full
     command += " --protocol published" * (protocol == "published")
-    work = _Work(path, _fingerprint(experiment))
+    recipes = sorted({cell.closure for cell in experiment.cells} - {"shipped"})
+    work = _Work(path, _fingerprint(experiment, *(RECIPES[recipe] for recipe in recipes)))
     if fresh:
         work.forget()
     for cells in _sizes(experiment.cells):

@@ -20,7 +20,8 @@ class Cell:
     - `order`: how snapshots are chosen, "spread" over trajectories and time, or "prefix" (parity).
     - `closure`, `closure_seed`: "shipped", or a recipe of `_closures.py` made anew from that seed.
     - `metric`: W of the loss, one over the mean square of each macroscopic variable about its mean
-      ("spread"), of its rate ("rate"), or 1 ("unit", parity).
+      ("spread"), of its rate ("rate"), or 1 ("unit", parity), for the observables times
+      `observable_weight`.
     - `atoms`: of the system, where an experiment has several sizes.
     - `judged_on`: "test" trajectories, or "validation" ones where a choice is made.
     - `curve`: at how many points of the training the error is recorded as well.
@@ -49,6 +50,7 @@ class Cell:
     atoms: int | None = None
     curve: int = 0
     depth: int | None = None
+    observable_weight: float = 1.0
 
     def drawn(self, sites: int) -> int:
         """How many of `sites` it draws in a snapshot."""
