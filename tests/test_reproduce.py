@@ -402,6 +402,8 @@ def test_the_published_protocol_of_the_larger_systems() -> None:
         assert (cell.order, cell.optimiser, cell.scaling) == ("prefix", "amsgrad", "affine")
         assert (cell.metric, cell.leading, cell.noise, cell.seeds) == ("unit", None, 0.0, (0,))
     assert {cell.model for cell in atoms} == {"shared-onsagernet", "relu-mlp", "gfinn"}
+    weights = {(cell.estimator, cell.observable_weight) for cell in atoms}
+    assert weights == {("exact", 400.0), ("lifted", 1.0)}  # lifting has a metric of its own
     chosen = [(c.snapshots(800), c.drawn(800), c.steps, c.batch, c.width) for c in atoms]
     assert set(chosen) == {(1_250, 800, 10_000, 256, 256), (20_000, 50, 80_000, 512, 256)}
     chosen = [(c.snapshots(40_000), c.drawn(40_000), c.steps, c.batch, c.depth) for c in nodes]

@@ -273,6 +273,7 @@ TITLES: dict[str, tuple[str, str]] = {
     "lennard-jones-sizes": ("what is saved as boxes grow", "figure 4"),
     "lennard-jones-51200": ("51,200 atoms, forces on fifty", "table 1"),
     "allen-cahn": ("40,000 nodes from one in 25", "table 1"),
+    "allen-cahn-budgets": ("the same from fewer forces", "–"),
 }
 
 
@@ -345,6 +346,21 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
         tuple(
             _allen_cahn(estimator, ("principal-6", 0), 50 * 1024, 8, steps=300, seeds=(0, 1, 2, 3))
             for estimator in ("exact", "difference", "lifted")
+        )
+    ),
+    # Below the budget of "allen-cahn", with half of its seeds.
+    ("allen-cahn-budgets", "fair", "full"): _plane(
+        tuple(
+            _allen_cahn(estimator, ("principal-6", 0), 1_000_000 * m, 25, seeds=(0, 1, 2, 3))
+            for estimator, millions in (("difference", (8, 16, 32)), ("exact", (16, 32)))
+            for m in millions
+        )
+    ),
+    ("allen-cahn-budgets", "fair", "small"): _small_plane(
+        tuple(
+            _allen_cahn(estimator, ("principal-6", 0), n * 1024, 8, steps=300, seeds=(0, 1))
+            for estimator in ("difference", "exact")
+            for n in (10, 25)
         )
     ),
     # 1,250 snapshots with the force on all 800 atoms, or 20,000 with that on 50 of them.
