@@ -35,6 +35,15 @@ class Square(mk.macro.AbstractMacro):
         return z**2
 
 
+class Steep(mk.macro.AbstractMacro):
+    """dz/dt = −z − z⁹, so that z⁻⁸ + 1 grows as exp(8 t); far out z⁹ overflows."""
+
+    dim: int = 1
+
+    def __call__(self, z):
+        return -z - z**9
+
+
 # --- roll-outs -----------------------------------------------------------------------------------
 
 
@@ -84,6 +93,17 @@ def test_a_run_into_infinity_in_finite_time_is_reported() -> None:
     run = mk.rollout(model, jnp.asarray([0.5]), times, horizon=1e30)
     assert 1.95 <= run.left_at <= 2.06
     assert np.isfinite(run.z).all()
+
+
+def test_a_step_too_long_to_be_computed_is_taken_again() -> None:
+    """Of 64 roll-outs side by side some begin with a step whose stages overflow."""
+    one, zero = jnp.ones(1), jnp.zeros(1)
+    model = MacroModel(Steep(), Affine(zero, one, zero, one))
+    times, starts = jnp.linspace(0.0, 1.0, 11), jnp.linspace(0.5, 3.0, 64)[:, None]
+    run = jax.vmap(lambda start: mk.rollout(model, start, times))(starts)
+    assert not run.diverged.any()
+    exact = ((np.asarray(starts) ** -8 + 1) * np.exp(8 * np.asarray(times)) - 1) ** -0.125
+    np.testing.assert_allclose(run.z[..., 0], exact, rtol=1e-3)
 
 
 def test_a_run_that_stays_has_not_left() -> None:
