@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from ._archive import StoredTrajectories
 from ._closure import Closure, encode_states
-from ._simulation import Trajectories
+from ._simulation import Trajectories, error_norm
 from ._types import AnyArray, Macro
 from .estimators import Labels
 from .macro import AbstractMacro, AbstractScaling, Structured
@@ -123,7 +123,7 @@ def rollout(
         dt0=None,
         y0=start,
         saveat=diffrax.SaveAt(fn=lambda t, u, _: u, ts=times),
-        stepsize_controller=diffrax.PIDController(rtol=1e-5, atol=1e-6, norm=_error_norm),
+        stepsize_controller=diffrax.PIDController(rtol=1e-5, atol=1e-6, norm=error_norm),
         max_steps=4096,
         event=diffrax.Event(left),
         throw=False,
@@ -135,13 +135,6 @@ def rollout(
     left_at = jnp.where(frames < len(times), times[frames], jnp.inf)
     held = jnp.clip(frames - 1, 0, jnp.arange(len(times)))
     return Rollout(times, scaling.centre[None] + scaling.spread[None] * u[held], left_at)
-
-
-def _error_norm(error: Macro) -> Array:
-    """Root mean square, infinite instead of NaN: a step in which g overflows is too long, and is
-    taken again; diffrax would make the next one NaN as well, and every one that follows."""
-    size = jnp.sqrt(jnp.mean(error**2))
-    return jnp.where(jnp.isnan(size), jnp.inf, size)
 
 
 def relative_error(

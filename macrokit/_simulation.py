@@ -331,7 +331,7 @@ def _solve(
             dt0=dt,
             y0=start,
             saveat=diffrax.SaveAt(ts=times),
-            stepsize_controller=diffrax.PIDController(rtol=rtol, atol=rtol),
+            stepsize_controller=diffrax.PIDController(rtol=rtol, atol=rtol, norm=error_norm),
             max_steps=None,
             throw=False,
         )
@@ -341,6 +341,13 @@ def _solve(
     # "First same as last": such a step begins with the force that the one before ended with.
     reused = bool(solver.tableau.fsal)
     return x, steps.sum() * (solver.tableau.num_stages - reused) + reused * len(starts)
+
+
+def error_norm(error: Array) -> Array:
+    """Root mean square, infinite instead of NaN: a step whose stages overflow is too long, and is
+    taken again; diffrax would make the next one NaN as well, and every one that follows."""
+    size = jnp.sqrt(jnp.mean(error**2))
+    return jnp.where(jnp.isnan(size), jnp.inf, size)
 
 
 def check_finite(

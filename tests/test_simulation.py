@@ -87,6 +87,16 @@ def test_adaptive_steps_meet_their_tolerance_and_are_counted(double) -> None:
         assert run.forces == 12 * len(calls)
 
 
+def test_adaptive_steps_recover_from_a_first_one_that_overflows() -> None:
+    """They come to rest where u = 0.4 and v = 0.6."""
+    run = mk.simulate(
+        SYSTEM, states(SYSTEM, 3), duration=1e3, step=1e3, every=1, method=diffrax.Tsit5()
+    )
+    prey, predators = np.split(np.asarray(run.x)[:, -1, :, 0], 2, axis=1)
+    np.testing.assert_allclose(prey, 0.4, atol=1e-4)
+    np.testing.assert_allclose(predators, 0.6, atol=1e-4)
+
+
 def test_frames_and_their_times() -> None:
     start = states(SYSTEM, 3)
     fine = mk.simulate(SYSTEM, start, duration=1, step=0.1, method="euler")
