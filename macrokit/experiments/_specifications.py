@@ -76,9 +76,9 @@ def _published_lennard_jones(model: str) -> tuple[Cell, Cell]:
 
 
 def _published_allen_cahn() -> tuple[Cell, Cell]:
-    """The same with one network: all nodes, and 1,600 draws of one, of any trajectories."""
+    """The same with three seeds: all nodes, and 1,600 draws of one, of any trajectories."""
     common = {"model": "shared-onsagernet", "closure": "paper-15", "width": 64, "depth": 2}
-    common |= {"order": "spread"}
+    common |= {"order": "spread", "seeds": (0, 1, 2)}
     partial = {"design": "with-replacement", "batch": 512, "learning_rate": 1e-3}
     return (
         _released("exact", 40_000, 40_000, 2_500, 1_000, **common),
