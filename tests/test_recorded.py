@@ -194,7 +194,7 @@ def test_readme_quotes_the_larger_systems_as_published() -> None:
         assert f"| {name} | {' | '.join(row)} |".replace("e-0", "e-") in readme
         cells += agreement(mine, published)
     agree = sum(cell["agrees"] for cell in cells)
-    assert f"Of these {len(cells)} {agree} are not above" in readme
+    assert f"Of these {len(cells)} cells {agree} are not above" in readme
     defects = [f"{recorded[0]['lift_defect']:.2f}" for recorded in (atoms, nodes)]
     assert "(η = {}, and {} on Allen–Cahn)".format(*defects) in readme
 
