@@ -17,6 +17,7 @@ import macrokit as mk
 from macrokit.experiments import device
 from macrokit.experiments._closures import RECIPES, make_closure
 
+NEITHER = {"weight_decay": 0.0, "absolute": False, "optimiser": "adam"}
 SETTINGS = {
     "neither": {},
     "absolute reconstruction": {"absolute": True},
@@ -33,7 +34,7 @@ def main() -> None:
     unseen = mk.spread(benchmark.validation, 1_000, key=jax.random.key(0))
     found = {}
     for name, settings in SETTINGS.items():
-        recipe = dataclasses.replace(RECIPES["paper"], **settings)
+        recipe = dataclasses.replace(RECIPES["paper"], **NEITHER | settings)
         found[name] = {"reconstruction": [], "mean κ": [], "η": []}
         for seed in (0, 1):
             closure = make_closure(recipe, system, states, seed=seed, progress=False)

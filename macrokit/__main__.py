@@ -49,9 +49,13 @@ def _parser() -> argparse.ArgumentParser:
         "reproduce", help="run an experiment of the paper and record it"
     )
     names = sorted({name for name, _, _ in experiments.EXPERIMENTS})
-    reproduce.add_argument("name", nargs="?", help=f"{', '.join(names)}; without one, a list")
+    reproduce.add_argument(
+        "name", nargs="?", help=f"{', '.join(names)}, or all; without one, a list"
+    )
     reproduce.add_argument("--full", action="store_true", help="full size (small without it)")
-    reproduce.add_argument("--protocol", default="fair", choices=("fair", "published"))
+    reproduce.add_argument(
+        "--protocol", choices=("fair", "published"), help="fair by default; of all, both"
+    )
     reproduce.add_argument("--fresh", action="store_true", help="forget an interrupted run")
     reproduce.set_defaults(run=_reproduce)
 
@@ -94,11 +98,15 @@ def _reproduce(chosen: argparse.Namespace) -> int:
     if chosen.name is None:
         print(experiments.overview())
         return 0
-    path = experiments.reproduce(
-        chosen.name, full=chosen.full, protocol=chosen.protocol, fresh=chosen.fresh
-    )
-    print(experiments.table(experiments.read_results(path.stem)["runs"]))
-    print(f"Recorded in {path}")
+    options = {"full": chosen.full, "fresh": chosen.fresh}
+    if chosen.name == "all":
+        records = experiments.reproduce_all(protocol=chosen.protocol, **options)
+    else:
+        protocol = chosen.protocol or "fair"
+        records = [experiments.reproduce(chosen.name, protocol=protocol, **options)]
+    for path in records:
+        print(experiments.table(experiments.read_results(path.stem)["runs"]))
+        print(f"Recorded in {path}")
     return 0
 
 

@@ -78,6 +78,32 @@ def test_reproduce_options(
     assert f"Recorded in {tmp_path / 'lorenz-small.json'}" in out
 
 
+def test_reproduce_all_options(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    asked = []
+
+    def every(**options) -> list[Path]:
+        asked.append(options)
+        return [Path("lorenz-small.json"), Path("henon-small.json")]
+
+    monkeypatch.setattr(experiments, "reproduce_all", every)
+    monkeypatch.setattr(experiments, "read_results", lambda stem: {"runs": [stem]})
+    monkeypatch.setattr(experiments, "table", lambda runs: f"the table of {runs[0]}")
+    assert main(["reproduce", "all"]) == 0
+    assert main(["reproduce", "all", "--full", "--protocol", "published", "--fresh"]) == 0
+    assert asked == [
+        {"full": False, "protocol": None, "fresh": False},
+        {"full": True, "protocol": "published", "fresh": True},
+    ]
+    assert capsys.readouterr().out.splitlines() == 2 * [
+        "the table of lorenz-small",
+        "Recorded in lorenz-small.json",
+        "the table of henon-small",
+        "Recorded in henon-small.json",
+    ]
+
+
 def test_what_can_be_reproduced(capsys: pytest.CaptureFixture) -> None:
     assert main(["reproduce"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -26,6 +26,7 @@ from macrokit.experiments import (
     _reproduce,
     read_results,
     reproduce,
+    reproduce_all,
 )
 
 # Real cells, the smaller of which only differ in the batches they draw.
@@ -357,6 +358,57 @@ def test_real_cells(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for ours, theirs in zip(resumed["runs"], whole["runs"], strict=True):
         assert without_seconds(ours) == without_seconds(theirs)
         assert ours.keys() >= KEYS
+
+
+@pytest.fixture
+def only_tiny(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No experiment but these, whose records are `tiny-small` and `tiny-published-small`."""
+    tiny = {key: experiment for key, experiment in EXPERIMENTS.items() if key[0] == "tiny"}
+    monkeypatch.setattr(_reproduce, "EXPERIMENTS", tiny)
+    return folder
+
+
+def test_all_goes_on_behind_what_was_recorded(only_tiny: Path, machine: Machine) -> None:
+    fair, published = (only_tiny / f"tiny-{name}.json" for name in ("small", "published-small"))
+    begun = reproduce_all()
+    assert next(begun) == fair
+    machine.kill_at = 4  # in the second one
+    with pytest.raises(KeyboardInterrupt):
+        next(begun)
+    machine.kill_at = None
+    machine.ran.clear()
+    assert list(reproduce_all()) == [published]
+    assert machine.ran == [(4, True)]
+    assert files(only_tiny) == {fair.name, published.name}
+    assert list(reproduce_all()) == [fair, published]  # and then from the beginning
+
+
+def test_all_of_a_protocol_a_size_or_afresh(only_tiny: Path, machine: Machine) -> None:
+    assert [path.stem for path in reproduce_all(protocol="published")] == ["tiny-published-small"]
+    assert [path.stem for path in reproduce_all(full=True)] == ["tiny-full"]
+    assert next(reproduce_all()).stem == "tiny-small"
+    assert [path.stem for path in reproduce_all(fresh=True)] == [
+        "tiny-small",
+        "tiny-published-small",
+    ]
+
+
+def test_all_does_what_has_changed_meanwhile(
+    only_tiny: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    next(reproduce_all())
+    changed = Experiment("predator-prey", CELLS[:1], trajectories=8, test_trajectories=4)
+    monkeypatch.setitem(_reproduce.EXPERIMENTS, ("tiny", "fair", "small"), changed)
+    assert len(list(reproduce_all())) == 2
+
+
+def test_who_is_last_with_all_leaves_nothing(only_tiny: Path, machine: Machine) -> None:
+    """Else the next one would take it for an interrupted one, and leave out an experiment."""
+    first = reproduce_all()
+    next(first)
+    list(reproduce_all())
+    list(first)
+    assert len(list(reproduce_all())) == 2
 
 
 def test_unknown_names(folder: Path) -> None:

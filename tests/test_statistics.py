@@ -11,6 +11,7 @@ from macrokit.experiments import (
     means,
     paired_ratio,
     rank_correlation,
+    time_spent,
 )
 
 
@@ -127,3 +128,19 @@ def test_agreement_is_two_of_the_larger_deviation() -> None:
     assert [cell["agrees"] for cell in cells] == [True, True, False, False]
     assert [cell["allowed"] for cell in cells] == pytest.approx([0.2, 0.0, 0.02, 2.0])
     assert cells[0]["found"] == 0.39
+
+
+def test_shared_seconds_count_once() -> None:
+    def run(sites: int, closure: str, training: float, closures: float = 5.0) -> dict:
+        parts = {"data": float(sites), "closure": closures, "training": training}
+        shared = {"sites": sites, "closure": closure, "closure_seed": 0}
+        return shared | {"seconds": training, "seconds_of": parts}
+
+    runs = [
+        run(100, "linear", 1),
+        run(100, "linear", 2),
+        run(100, "other", 3),
+        run(200, "other", 4),
+    ]
+    assert time_spent(runs) == {"data": 300, "closure": 15, "training": 10}
+    assert time_spent([{"seconds": 2.0}, {"seconds": 3.0}]) == {"not taken apart": 5}

@@ -1,7 +1,8 @@
 """Experiments as data, and what runs them.
 
 `EXPERIMENTS` holds one specification per experiment of the paper; `reproduce` runs it, resumes it
-and records it; `compare` is the same contest in rounds, for a live plot; `demo` is the short one.
+and records it, `reproduce_all` all of them; `compare` is the same contest in rounds, for a live
+plot; `demo` is the short one.
 """
 
 from ._arenas import ARENAS as ARENAS
@@ -39,6 +40,7 @@ from ._released import released_table as released_table
 from ._reproduce import device as device
 from ._reproduce import read_results as read_results
 from ._reproduce import reproduce as reproduce
+from ._reproduce import reproduce_all as reproduce_all
 from ._settings import Cell as Cell
 from ._settings import Experiment as Experiment
 from ._size import size as size
@@ -51,6 +53,7 @@ from ._statistics import interval as interval
 from ._statistics import means as means
 from ._statistics import paired_ratio as paired_ratio
 from ._statistics import rank_correlation as rank_correlation
+from ._statistics import time_spent as time_spent
 from ._table import overview as overview
 from ._table import table as table
 from ._torch_file import Module as Module

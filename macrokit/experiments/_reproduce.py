@@ -11,7 +11,7 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -70,14 +70,43 @@ def reproduce(
     path = record_path(folder, name, protocol, size)
     command = f"macrokit reproduce {name}" + " --full" * full
     command += " --protocol published" * (protocol == "published")
-    recipes = sorted({cell.closure for cell in experiment.cells} - {"shipped"})
-    work = _Work(path, _fingerprint(experiment, *(RECIPES[recipe] for recipe in recipes)))
+    work = _Work(path, _identity(experiment))
     if fresh:
         work.forget()
     for cells in _sizes(experiment.cells):
         _run_size(experiment, cells, work)
     work.record(experiment.cells, command)
     return path
+
+
+def reproduce_all(
+    *,
+    full: bool = False,
+    protocol: str | None = None,
+    fresh: bool = False,
+    folder: Path | None = None,
+) -> Iterator[Path]:
+    """Run every experiment of a size, one after the other; yields each record when it is written.
+
+    - `protocol`: "fair" or "published"; both by default. - Others: as for `reproduce`.
+
+    Interrupted and called again, it goes on behind the records that it had written.
+    """
+    size, folder = "full" if full else "small", results_folder() if folder is None else folder
+    written = folder / "unfinished" / f"all-{protocol or 'both'}-{size}"
+    if fresh:
+        shutil.rmtree(written, ignore_errors=True)
+    written.mkdir(parents=True, exist_ok=True)
+    for (name, kind, its_size), experiment in EXPERIMENTS.items():
+        if its_size != size or protocol not in (None, kind):
+            continue
+        mark = written / f"{record_path(folder, name, kind, size).stem}-{_identity(experiment)}"
+        if not mark.exists():
+            path = reproduce(name, full=full, protocol=kind, fresh=fresh, folder=folder)
+            if written.exists():  # else another process, at the same, has done all of it
+                mark.touch()
+            yield path
+    shutil.rmtree(written, ignore_errors=True)
 
 
 class _Work:
@@ -296,6 +325,12 @@ def make_benchmark(experiment: Experiment, cell: Cell) -> Benchmark:
     size = {} if cell.atoms is None else {"atoms": cell.atoms}
     data = {**experiment.data, **size}
     return build(experiment.trajectories, experiment.test_trajectories, **data)
+
+
+def _identity(experiment: Experiment) -> str:
+    """The same for the same cells, data and recipes of closures."""
+    recipes = sorted({cell.closure for cell in experiment.cells} - {"shipped"})
+    return _fingerprint(experiment, *(RECIPES[recipe] for recipe in recipes))
 
 
 def _fingerprint(*settings: Any) -> str:

@@ -86,7 +86,7 @@ def _published_allen_cahn() -> tuple[Cell, Cell]:
     )
 
 
-def _shortly(cell: Cell, steps: int, part: int) -> Cell:
+def _shortly(cell: Cell, steps: int, part: int = 1) -> Cell:
     """With a `part`-th of the forces and a closure hardly trained: to see that it runs."""
     return dataclasses.replace(
         cell, steps=steps, forces=cell.forces // part, closure=f"{cell.closure}-short"
@@ -399,7 +399,7 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
     ),
     ("lennard-jones-sizes", "fair", "small"): Experiment(
         "lennard-jones",
-        _sizes((200, 400), {"exact": (20, 50), "difference": (20, 50)}, 3_000, seeds=2),
+        _sizes((200, 400), {"exact": (20, 50), "difference": (20, 50)}, 1_000, seeds=2),
         trajectories=10,
         test_trajectories=2,
         data={"start": "family"},
@@ -422,7 +422,9 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
     ("predator-prey-losses", "published", "full"): _full(
         tuple(c for forces in _PAPERS_BUDGETS for c in _published(forces, 3, epochs=2000))
     ),
-    ("predator-prey-losses", "published", "small"): _small(_published(60_000, seeds=2, epochs=100)),
+    ("predator-prey-losses", "published", "small"): _small(
+        tuple(_shortly(cell, 200) for cell in _published(60_000, seeds=2, epochs=1))
+    ),
     ("lennard-jones", "published", "full"): Experiment(
         "lennard-jones", _PUBLISHED_ATOMS, trajectories=90, test_trajectories=10
     ),

@@ -128,6 +128,25 @@ def agreement(
     return cells
 
 
+def time_spent(runs: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Seconds of a record by part: "data", "closure", "labels", "training", "roll-out".
+
+    Runs on one set of data share its seconds, and those on one closure share that one's: each
+    counts once. Older records know each run's total only, and not what was shared ("not taken
+    apart").
+    """
+    each: dict[tuple[str, Any], float] = {}
+    for number, run in enumerate(runs):
+        closure = run.get("sites"), run.get("closure"), run.get("closure_seed")
+        shared = {"data": run.get("sites"), "closure": closure}
+        for part, seconds in run.get("seconds_of", {"not taken apart": run["seconds"]}).items():
+            each[part, shared.get(part, number)] = seconds
+    spent: dict[str, float] = {}
+    for (part, _), seconds in each.items():
+        spent[part] = spent.get(part, 0.0) + seconds
+    return spent
+
+
 def or_infinite(error: float | None) -> float:
     """A recorded error as a number: that of a diverged network is `None`."""
     return np.inf if error is None else error

@@ -7,7 +7,7 @@ from typing import Any
 
 from ._folders import record_path, results_folder
 from ._specifications import EXPERIMENTS, TITLES
-from ._statistics import interval, or_infinite, rank_correlation
+from ._statistics import interval, or_infinite, rank_correlation, time_spent
 
 
 def table(runs: list[dict[str, Any]]) -> str:
@@ -57,7 +57,8 @@ def overview() -> str:
 def _minutes(path: Path) -> str:
     if not path.exists():
         return "–"
-    return f"{json.loads(path.read_text(encoding='utf-8'))['seconds'] / 60:.0f}"
+    runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
+    return f"{sum(time_spent(runs).values()) / 60:.0f}"
 
 
 def _aligned(rows: list[tuple[str, ...]], side: Callable[[str, int], str]) -> list[str]:
