@@ -252,7 +252,10 @@ def device() -> str:
     if info.exists():
         models = [s for s in info.read_text().splitlines() if s.startswith("model name")]
         name = models[0].partition(":")[2].strip() if models else name
-    return f"{name}, {len(os.sched_getaffinity(0))} cores" if sys.platform == "linux" else name
+    if sys.platform != "linux":
+        return name
+    cores = len(os.sched_getaffinity(0))
+    return f"{name}, {cores} core{'s' * (cores > 1)}"
 
 
 def _sizes(cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:

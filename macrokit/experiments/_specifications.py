@@ -352,13 +352,15 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
     # Below the budget of "allen-cahn", with half of its seeds.
     ("allen-cahn-budgets", "fair", "full"): _plane(
         tuple(
-            _allen_cahn("difference", ("principal-6", 0), n, 25, seeds=(0, 1, 2, 3))
-            for n in (8_000_000, 16_000_000, 32_000_000)
+            _allen_cahn(estimator, ("principal-6", 0), n * 1_000_000, 25, seeds=(0, 1, 2, 3))
+            for estimator in ("exact", "difference")
+            for n in (2, 4, 8, 16, 32)
         )
     ),
     ("allen-cahn-budgets", "fair", "small"): _small_plane(
         tuple(
-            _allen_cahn("difference", ("principal-6", 0), n * 1024, 8, steps=300, seeds=(0, 1))
+            _allen_cahn(estimator, ("principal-6", 0), n * 1024, 8, steps=300, seeds=(0, 1))
+            for estimator in ("exact", "difference")
             for n in (10, 25)
         )
     ),
