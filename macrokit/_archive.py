@@ -168,7 +168,9 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
     """The folder is for this simulation and no other one."""
     note = folder / "settings.json"
     if not note.exists():
-        if folder.exists() and any(folder.iterdir()):
+        # Apart from the same note, which another process is writing or was killed over.
+        others = set(folder.glob("*")) - set(folder.glob(f".{note.name}.*.part"))
+        if others:
             raise ValueError(
                 f"{folder} holds other files. Choose a new folder for these trajectories."
             )

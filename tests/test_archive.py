@@ -108,6 +108,12 @@ def test_another_simulation_is_refused(tmp_path: Path) -> None:
         stored(tmp_path / "other")
 
 
+def test_a_note_half_written_is_not_another_file(tmp_path: Path) -> None:
+    """By another process, at the same, or by one that was killed over it."""
+    (tmp_path / ".settings.json.7-7.part").write_text("{")
+    assert len(stored(tmp_path)) == len(STARTS)
+
+
 def test_a_damaged_chunk_is_noticed_by_its_checksum(tmp_path: Path) -> None:
     runs = stored(tmp_path)
     chunk = next(p for p in (tmp_path / "x" / "c" / "3").rglob("*") if p.is_file())

@@ -80,7 +80,7 @@ def test_a_record(folder: Path, machine: Machine) -> None:
     assert record["command"] == "macrokit reproduce tiny"
     assert record["versions"].keys() >= {"macrokit", "jax", "equinox", "optax", "diffrax", "numpy"}
     assert record["versions"]["macrokit"] == mk.__version__
-    assert f"{len(os.sched_getaffinity(0))} cores" in record["device"]
+    assert f"{len(os.sched_getaffinity(0))} core" in record["device"]
     assert record["seconds"] == 4.5
     for run in record["runs"]:
         assert run["seconds_of"].keys() == {"data", "closure", "training"}
@@ -165,6 +165,44 @@ def test_a_closure_is_trained_once(
     assert files(folder) == {"tiny-small.json"}
 
 
+def test_the_gauge_takes_the_closures_that_were_kept(
+    folder: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them, also where it is reached by a run that trained none."""
+    monkeypatch.setitem(_closures.RECIPES, "quick", _closures.Recipe(steps=3))
+    cells = tuple(dataclasses.replace(CELL, closure="quick", closure_seed=n) for n in (1, 2))
+    quick = Experiment("predator-prey", cells, trajectories=8, test_trajectories=4)
+    monkeypatch.setitem(EXPERIMENTS, ("tiny", "fair", "small"), quick)
+    monkeypatch.setitem(
+        _reproduce._BENCHMARKS,
+        "predator-prey",
+        lambda *_: dataclasses.replace(benchmark(), made={}),
+    )
+
+    def killed(*_) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_reproduce, "predictions", killed)
+        with pytest.raises(KeyboardInterrupt):
+            reproduce("tiny")
+    trained, make = [], _data.make_closure
+    monkeypatch.setattr(
+        _data,
+        "make_closure",
+        lambda recipe, *args, **settings: (
+            trained.append(recipe.steps) or make(recipe, *args, **settings)
+        ),
+    )
+    monkeypatch.setattr(
+        _reproduce,
+        "predictions",
+        lambda data, cells: [data.with_closure("quick", n).closure and 0.0 for n in (1, 2)],
+    )
+    reproduce("tiny")
+    assert trained == [0, 0]
+
+
 def test_a_closure_is_kept_for_each_size(
     folder: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,13 +269,45 @@ def test_another_recipe_does_not_resume_this_one(
     assert machine.ran == [(0, False), (2, False), (4, False)]
 
 
-def test_a_setting_that_is_new_spoils_nothing() -> None:
-    """Unless it is asked for; else whoever updates in the middle would begin again."""
+def test_defaults_count() -> None:
+    """Who updates in the middle begins again where there are new settings, or new defaults."""
     new = dataclasses.make_dataclass("New", [("new", bool, False)], bases=(Cell,), frozen=True)
     after = new(**{f.name: getattr(CELL, f.name) for f in dataclasses.fields(CELL)})
-    assert _reproduce._fingerprint(after) == _reproduce._fingerprint(CELL)
-    asked = dataclasses.replace(after, new=True)
-    assert _reproduce._fingerprint(asked) != _reproduce._fingerprint(CELL)
+    assert _reproduce._fingerprint(CELL) == _reproduce._fingerprint(dataclasses.replace(CELL))
+    assert _reproduce._fingerprint(after) != _reproduce._fingerprint(CELL)
+
+
+def test_a_record_that_changes_meanwhile_ends_nothing(folder: Path, machine: Machine) -> None:
+    """Whoever updates the checkout while it runs gets an older record back, or none."""
+    before = reproduce("tiny").read_bytes()
+    machine.ran.clear()
+    kill(machine, 2)
+    in_no_time = machine.__call__
+
+    def run(data, cell, **more) -> dict:
+        (folder / "tiny-small.json").write_bytes(b"another one")
+        return in_no_time(data, cell, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_reproduce, "run_cell", run)
+        path = reproduce("tiny")
+    assert machine.ran == [(0, False), (2, True), (4, False)]
+    assert [r["seeds"] for r in json.loads(path.read_text())["runs"]] == [
+        r["seeds"] for r in json.loads(before)["runs"]
+    ]
+    assert files(folder) == {"tiny-small.json"}
+
+
+def test_a_record_names_all_its_makers(
+    folder: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_reproduce, "device", lambda: "an abacus")
+    kill(machine, 4)
+    monkeypatch.setattr(_reproduce, "device", lambda: "a slide rule")
+    monkeypatch.setattr(_reproduce, "version", lambda package: f"{package} 2")
+    record = json.loads(reproduce("tiny").read_text())
+    assert record["device"] == "an abacus and a slide rule"
+    assert record["versions"]["macrokit"] == f"{mk.__version__} and macrokit 2"
 
 
 def test_two_at_once_share_the_cells(
@@ -400,6 +470,23 @@ def test_all_does_what_has_changed_meanwhile(
     changed = Experiment("predator-prey", CELLS[:1], trajectories=8, test_trajectories=4)
     monkeypatch.setitem(_reproduce.EXPERIMENTS, ("tiny", "fair", "small"), changed)
     assert len(list(reproduce_all())) == 2
+
+
+def test_all_makes_a_record_again_that_was_put_back(only_tiny: Path, machine: Machine) -> None:
+    begun = reproduce_all()
+    next(begun).write_text("an older one")
+    assert [path.stem for path in reproduce_all()] == ["tiny-small", "tiny-published-small"]
+
+
+def test_all_afresh_leaves_another_process_alone(only_tiny: Path, machine: Machine) -> None:
+    next(reproduce_all())
+    lock = _reproduce._Work(
+        only_tiny / "tiny-published-small.json",
+        _reproduce._identity(EXPERIMENTS["tiny", "published", "small"]),
+    )._lock("a cell", blocking=True)
+    with lock, pytest.raises(ValueError, match="Another process is running this experiment"):
+        next(reproduce_all(fresh=True))
+    assert [path.stem for path in reproduce_all()] == ["tiny-published-small"]
 
 
 def test_who_is_last_with_all_leaves_nothing(only_tiny: Path, machine: Machine) -> None:

@@ -1,5 +1,6 @@
 """`macrokit reproduce`: run an experiment, resume it, record it."""
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -11,7 +12,7 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,7 @@ def reproduce(
     work = _Work(path, _identity(experiment))
     if fresh:
         work.forget()
+    work.begin()
     for cells in _sizes(experiment.cells):
         _run_size(experiment, cells, work)
     work.record(experiment.cells, command)
@@ -94,17 +96,23 @@ def reproduce_all(
     """
     size, folder = "full" if full else "small", results_folder() if folder is None else folder
     written = folder / "unfinished" / f"all-{protocol or 'both'}-{size}"
+    chosen = [
+        (record_path(folder, name, kind, size), name, kind, experiment)
+        for (name, kind, its_size), experiment in EXPERIMENTS.items()
+        if its_size == size and protocol in (None, kind)
+    ]
     if fresh:
+        for path, _, _, experiment in chosen:
+            _Work(path, _identity(experiment)).forget()
         shutil.rmtree(written, ignore_errors=True)
     written.mkdir(parents=True, exist_ok=True)
-    for (name, kind, its_size), experiment in EXPERIMENTS.items():
-        if its_size != size or protocol not in (None, kind):
-            continue
-        mark = written / f"{record_path(folder, name, kind, size).stem}-{_identity(experiment)}"
-        if not mark.exists():
-            path = reproduce(name, full=full, protocol=kind, fresh=fresh, folder=folder)
+    for path, name, kind, experiment in chosen:
+        mark = written / f"{path.stem}-{_identity(experiment)}"
+        # By its content: a record that was put back to an older one is made again.
+        if not (mark.exists() and path.exists() and mark.read_text() == _digest(path)):
+            reproduce(name, full=full, protocol=kind, folder=folder)
             if written.exists():  # else another process, at the same, has done all of it
-                mark.touch()
+                mark.write_text(_digest(path))
             yield path
     shutil.rmtree(written, ignore_errors=True)
 
@@ -121,6 +129,10 @@ class _Work:
         self._folder = path.parent / "unfinished" / f"{path.stem}-{fingerprint}"
         self._before = self._written()
 
+    def begin(self) -> None:
+        """Have a folder, which is there until all is done."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+
     def forget(self) -> None:
         """Delete what is there. Raises `ValueError` while another process works on it."""
         for lock in self._locks():
@@ -132,7 +144,8 @@ class _Work:
                     "Another process is running this experiment. Stop it before you start afresh, "
                     "or leave out --fresh to work beside it."
                 ) from None
-        self._clear()
+        with self._lock("record", blocking=True):
+            self._clear()
 
     def make(self, names: Sequence[str], work: Callable[[int], Any]) -> None:
         """Call `work` with the number of each name that has no result yet, and keep what it
@@ -172,22 +185,28 @@ class _Work:
     def record(self, cells: Sequence[Cell], command: str) -> None:
         """Write the record and delete the rest, once all is there."""
         with self._lock("record", blocking=True):
-            if not self._done():
-                known = {}
-                for own in _sizes(cells):
-                    more = self._read(_known(own))
-                    known |= {_fingerprint(c): m for c, m in zip(own, more, strict=True)}
-                names = [_fingerprint(cell) for cell in cells]
-                runs = [self._read(name) | known[name] for name in names]
-                record = {
-                    "command": command,
-                    "versions": {p: version(p) for p in _PACKAGES if _installed(p)},
-                    "device": device(),
-                    "seconds": round(sum(run["seconds"] for run in runs), 1),
-                    "runs": runs,
-                }
-                write_whole(self.path, (json.dumps(record, indent=1) + "\n").encode())
-        self._clear()
+            if self._done():
+                return
+            known = {}
+            for own in _sizes(cells):
+                more = self._read(_known(own))
+                known |= {_fingerprint(c): m for c, m in zip(own, more, strict=True)}
+            names = [_fingerprint(cell) for cell in cells]
+            runs = [self._read(name) | known[name] for name in names]
+            makers = [run.pop("maker") for run in runs]
+            record = {
+                "command": command,
+                "versions": {
+                    package: _joined(maker["versions"].get(package) for maker in makers)
+                    for package in _PACKAGES
+                    if any(package in maker["versions"] for maker in makers)
+                },
+                "device": _joined(maker["device"] for maker in makers),
+                "seconds": round(sum(run["seconds"] for run in runs), 1),
+                "runs": runs,
+            }
+            write_whole(self.path, (json.dumps(record, indent=1) + "\n").encode())
+            self._clear()
 
     def _make(self, name: str, work: Callable[[], Any], *, blocking: bool) -> bool:
         """Whether there was nobody else at it."""
@@ -200,16 +219,28 @@ class _Work:
             return False
         return True
 
-    def _lock(self, name: str, *, blocking: bool) -> FileLock:
+    @contextlib.contextmanager
+    def _lock(self, name: str, *, blocking: bool) -> Iterator[None]:
         # Not in the folder, which vanishes under who waits.
-        self._folder.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(f"{self._folder}.{name}.lock", blocking=blocking)
+        file = Path(f"{self._folder}.{name}.lock")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(file, blocking=blocking):
+            try:
+                yield
+            finally:
+                if self._done():  # made anew by who waited while another process cleared
+                    file.unlink(missing_ok=True)
 
     def _locks(self) -> list[Path]:
         return list(self._folder.parent.glob(f"{self._folder.name}.*.lock"))
 
     def _clear(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        # Renamed before: else another process would miss a part of it, and make that again.
+        gone = self._folder.with_name(f"{self._folder.name}.gone")
+        shutil.rmtree(gone, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            self._folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
         for lock in self._locks():
             lock.unlink(missing_ok=True)
 
@@ -220,11 +251,26 @@ class _Work:
         return json.loads((self._folder / f"{name}.json").read_text(encoding="utf-8"))
 
     def _done(self) -> bool:
-        """Whether another process has written the record meanwhile."""
-        return self._written() != self._before
+        """Whether another process has written the record meanwhile, and cleared the rest. The
+        record alone does not say so: whoever updates the checkout writes one, too."""
+        return self._written() != self._before and not self._folder.exists()
 
     def _written(self) -> int | None:
         return self.path.stat().st_mtime_ns if self.path.exists() else None
+
+
+def _joined(values: Iterable[str | None]) -> str:
+    """Of the processes that made the cells; mostly one and the same."""
+    return " and ".join(dict.fromkeys(value or "none" for value in values))
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _maker() -> dict[str, Any]:
+    """Who makes a cell: versions of packages, and the device."""
+    return {"versions": {p: version(p) for p in _PACKAGES if _installed(p)}, "device": device()}
 
 
 def _installed(package: str) -> bool:
@@ -287,9 +333,11 @@ def _run_size(experiment: Experiment, cells: tuple[Cell, ...], work: _Work) -> N
         result = _run_one(ready(cell), cell, work.checkpoint(_fingerprint(cell)))
         before = {"data": made["data"], "closure": made[cell.closure, cell.closure_seed]}
         whole = {part: round(value, 2) for part, value in before.items()} | result["seconds_of"]
-        return result | {"seconds_of": whole}
+        return result | {"seconds_of": whole, "maker": _maker()}
 
     def known(_: int) -> list[dict[str, Any]]:
+        for cell in cells:  # the gauge asks for all closures, and knows of none that was kept
+            ready(cell)
         benchmark = ready(cells[0])
         more = [{"predicted": p} for p in predictions(benchmark, cells)]
         if cells[0].atoms is not None:
@@ -337,12 +385,5 @@ def _identity(experiment: Experiment) -> str:
 
 
 def _fingerprint(*settings: Any) -> str:
-    """The same for the same settings, also after there are new ones that nobody asked for."""
-    text = json.dumps(settings, sort_keys=True, default=_asked)
+    text = json.dumps(settings, sort_keys=True, default=dataclasses.asdict)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _asked(setting: Any) -> dict[str, Any]:
-    """What of it is not as it is by default."""
-    values = {field: getattr(setting, field.name) for field in dataclasses.fields(setting)}
-    return {field.name: value for field, value in values.items() if value != field.default}
