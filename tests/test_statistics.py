@@ -143,4 +143,5 @@ def test_shared_seconds_count_once() -> None:
         run(200, "other", 4),
     ]
     assert time_spent(runs) == {"data": 300, "closure": 15, "training": 10}
+    assert time_spent([*runs, runs[0]]) == time_spent(runs)
     assert time_spent([{"seconds": 2.0}, {"seconds": 3.0}]) == {"not taken apart": 5}

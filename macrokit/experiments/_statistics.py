@@ -131,12 +131,13 @@ def agreement(
 def time_spent(runs: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Seconds of a record by part: "data", "closure", "labels", "training", "roll-out".
 
-    Runs on one set of data share its seconds, and those on one closure share that one's: each
-    counts once. Older records know each run's total only, and not what was shared ("not taken
+    Runs on one set of data share its seconds, and those on one closure share that one's; a run may
+    stand in two places of a table: each counts once. Older records know each run's total only, and not what was shared ("not taken
     apart").
     """
     each: dict[tuple[str, Any], float] = {}
-    for number, run in enumerate(runs):
+    different = [run for number, run in enumerate(runs) if run not in runs[:number]]
+    for number, run in enumerate(different):
         closure = run.get("sites"), run.get("closure"), run.get("closure_seed")
         shared = {"data": run.get("sites"), "closure": closure}
         for part, seconds in run.get("seconds_of", {"not taken apart": run["seconds"]}).items():
