@@ -12,6 +12,7 @@ from macrokit.experiments import (
     PUBLISHED,
     agreement,
     costs_to_reach,
+    forces_to_reach,
     interval,
     paired_ratio,
     rank_correlation,
@@ -166,7 +167,7 @@ def test_readme_quotes_the_agreement() -> None:
     cells = agreement(recorded, PUBLISHED["predator-prey"])
     agree = sum(cell["agrees"] for cell in cells)
     assert agree >= 30
-    assert f"Of its {len(cells)} cells {agree} are not above" in readme
+    assert f"{agree} of its {len(cells)} cells are not above" in readme
     ratios = [c["found"] / c["published"] for c in cells]
     spread = (
         f"{min(ratios):.1f} to {max(ratios):.1f} times the published means, {np.median(ratios):.1f}"
@@ -400,6 +401,15 @@ def test_readme_quotes_the_budgets_of_nodes() -> None:
             for errors in (every, some)
         ]
         assert f"| {forces:,} | {' | '.join(entries)} |" in readme
+    paid = [
+        forces_to_reach(5e-3, [{"forces_training": n, "errors": e} for n, e in errors.items()])
+        for errors in (every, some)
+    ]
+    assert f"need {paid[0].mean() / paid[1].mean():.0f} times the forces" in readme
+
+
+def test_the_gauge_ranked_the_budgets_of_nodes() -> None:
+    assert rank_correlation(runs("allen-cahn-budgets-full")) > 0.95
 
 
 LEARNERS = {
