@@ -132,8 +132,8 @@ def time_spent(runs: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Seconds of a record by part: "data", "closure", "labels", "training", "roll-out".
 
     Runs on one set of data share its seconds, and those on one closure share that one's; a run may
-    stand in two places of a table: each counts once. Older records know each run's total only, and not what was shared ("not taken
-    apart").
+    stand in two places of a table: each counts once. Older records know labels, training and
+    roll-outs in one sum only ("not taken apart").
     """
     each: dict[tuple[str, Any], float] = {}
     different = [run for number, run in enumerate(runs) if run not in runs[:number]]
