@@ -193,6 +193,15 @@ def test_every_stored_image_has_an_alt_text(path: Path) -> None:
         assert image["data"]["text/plain"] == [alt], cell["id"]
 
 
+@notebooks
+def test_every_stored_figure_has_an_image(path: Path) -> None:
+    """For who reads it where plotly does not run; executing a notebook alone leaves none."""
+    for cell in read(path):
+        for output in cell.get("outputs", []):
+            if "application/vnd.plotly.v1+json" in output.get("data", {}):
+                assert IMAGE in output["data"], f"{cell['id']}: run tools/render_notebooks.py"
+
+
 def test_cleaning_puts_the_alt_text_beside_a_new_image() -> None:
     """As after `tools/render_notebooks.py`, which knows nothing of it."""
     new = {"output_type": "display_data", "metadata": {}, "data": {IMAGE: "iVBORw0="}}
