@@ -62,6 +62,11 @@ CURVES = {
     ("direct", "stratified"): np.array([3.0, 0.2]),
 }
 DRAWS = RNG.normal(size=2_000)
+PAID = [
+    {"forces_training": 4_000, "errors": [0.1, 0.3]},
+    {"forces_training": 1_000, "errors": [0.2, 0.4]},
+    {"forces_training": 1_000, "errors": [0.1, None]},
+]
 
 TABLE = {"L_z": {60_000: (2e-2, 1e-3), 300_000: (3e-3, 5e-4)}}
 CELLS = [
@@ -89,6 +94,7 @@ FIGURES = {
     "losses": lambda: plots.losses_figure(
         {"published": TABLE, "here": TABLE | {"difference, 1/5": TABLE["L_z"]}}
     ),
+    "savings": lambda: plots.savings_figure({"atoms, fifty": (PAID[:2], PAID[2:])}),
     "agreement": lambda: plots.agreement_figure(CELLS),
     "beside": lambda: plots.beside_figure(BESIDE),
     "curves": lambda: plots.curves_figure(IN_TRAINING),
@@ -396,6 +402,15 @@ def test_lines_against_forces_go_from_few_to_many() -> None:
     (line,) = plots.losses_figure({"here": table}).data
     assert list(line.x) == [6_000, 60_000, 300_000]
     assert list(line.y) == [1e-2, 2e-3, 1e-3]
+
+
+def test_a_mean_only_where_none_diverged() -> None:
+    lines = plots.savings_figure({"atoms, fifty": (PAID[:2], PAID[2:])}).data
+    every, _, some, networks = lines
+    assert list(every.x) == [1_000, 4_000]  # in order
+    assert list(every.y) == pytest.approx([0.3, 0.2])
+    assert (list(some.x), list(some.y)) == ([1_000], [None])
+    assert (list(networks.x), list(networks.y)) == ([1_000], [0.1])
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from ._paper import beside_figure as beside_figure
 from ._paper import conditions_figure as conditions_figure
 from ._paper import curves_figure as curves_figure
 from ._paper import losses_figure as losses_figure
+from ._paper import savings_figure as savings_figure
 from ._paper import seconds_figure as seconds_figure
 from ._predicted import predicted_figure as predicted_figure
 from ._predicted import sweep_figure as sweep_figure

@@ -8,7 +8,17 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ._runs import loss_name
-from ._style import COLOURS, ERROR, GREY, forces_axis, legend_beside, log_axis, log_range, style
+from ._style import (
+    COLOURS,
+    ERROR,
+    GREY,
+    forces_axis,
+    legend_beside,
+    log_axis,
+    log_range,
+    style,
+    thousands,
+)
 
 Table = Mapping[str, Mapping[int, tuple[float, float]]]
 
@@ -58,6 +68,49 @@ def losses_figure(tables: Mapping[str, Table]) -> go.Figure:
 
 # Budgets that have a label where there is no room for all of them.
 _LABELLED = (6_000, 60_000, 300_000, 2_400_000)
+
+
+def savings_figure(systems: Mapping[str, tuple[Sequence[Any], Sequence[Any]]]) -> go.Figure:
+    """Errors against forces, a panel a system, all sites and some of them; dots are networks, the
+    line is their mean where none diverged. How far apart the lines are along a level is what
+    partial forces save.
+
+    - `systems`: title → (runs with all forces, runs with partial ones), from few forces to many.
+    """
+    titles = [title.replace(", ", "<br>") for title in systems]
+    figure = make_subplots(
+        cols=len(systems), shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.03
+    )
+    for column, both in enumerate(systems.values(), start=1):
+        for name, colour, unordered in zip(("all sites", "some"), COLOURS, both, strict=False):
+            runs = sorted(unordered, key=lambda run: run["forces_training"])
+            errors = [[e for e in run["errors"] if e is not None] for run in runs]
+            forces = [run["forces_training"] for run in runs]
+            common = {"legendgroup": name, "name": name, "row": 1, "col": column}
+            figure.add_scatter(
+                x=forces,
+                y=[None if None in run["errors"] else np.mean(run["errors"]) for run in runs],
+                mode="lines",
+                line={"color": colour, "width": 3},
+                showlegend=column == 1,
+                **common,
+            )
+            figure.add_scatter(
+                x=np.repeat(forces, [len(own) for own in errors]),
+                y=[e for own in errors for e in own],
+                mode="markers",
+                marker={"color": colour, "size": 6, "opacity": 0.6},
+                showlegend=False,
+                **common,
+            )
+        paid = [run["forces_training"] for runs in both for run in runs]
+        multiples = (1,) if max(paid) > 100 * min(paid) else (1, 3)
+        ticks = [n * 10**e for e in range(2, 10) for n in multiples]
+        labels = {"tickvals": ticks, "ticktext": [thousands(n) for n in ticks]}
+        # The usual title is too long for a panel.
+        figure.update_xaxes({"type": "log", "title_text": "forces (distinct)"} | labels, col=column)
+    style(figure, height=420).update_layout(margin={"t": 80}, legend={"y": 1.25})
+    return _one_error_axis(figure)
 
 
 def agreement_figure(cells: Sequence[Mapping[str, Any]]) -> go.Figure:
