@@ -406,7 +406,7 @@ def test_lines_against_forces_go_from_few_to_many() -> None:
 
 def test_a_mean_only_where_none_diverged() -> None:
     lines = plots.savings_figure({"atoms, fifty": (PAID[:2], PAID[2:])}).data
-    every, _, some, networks = lines
+    _, every, networks, some = lines
     assert list(every.x) == [1_000, 4_000]  # in order
     assert list(every.y) == pytest.approx([0.3, 0.2])
     assert (list(some.x), list(some.y)) == ([1_000], [None])

@@ -126,28 +126,35 @@ def test_finished_cells_are_not_run_again(folder: Path, machine: Machine) -> Non
     assert files(folder) == {"tiny-small.json"}
 
 
+def anew(*_: int) -> mk.experiments.Benchmark:
+    """Data that have made nothing yet, as each run begins with."""
+    return dataclasses.replace(benchmark(), made={})
+
+
+@pytest.fixture
+def trained(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many steps each closure took, the recipe `quick` among them, on data that are new."""
+    steps, make = [], _data.make_closure
+
+    def counted(recipe, *args, **settings) -> mk.Closure:
+        steps.append(recipe.steps)
+        return make(recipe, *args, **settings)
+
+    monkeypatch.setitem(_closures.RECIPES, "quick", _closures.Recipe(steps=3))
+    monkeypatch.setitem(_reproduce._BENCHMARKS, "predator-prey", anew)
+    monkeypatch.setattr(_data, "make_closure", counted)
+    return steps
+
+
 def test_a_closure_is_trained_once(
-    folder: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    folder: Path, machine: Machine, trained: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a run that is killed, and by the one that goes on."""
-    monkeypatch.setitem(_closures.RECIPES, "quick", _closures.Recipe(steps=3))
     cells = tuple(dataclasses.replace(cell, closure="quick", closure_seed=1) for cell in CELLS[:2])
     quick = Experiment("predator-prey", cells, trajectories=8, test_trajectories=4)
     monkeypatch.setitem(EXPERIMENTS, ("tiny", "fair", "small"), quick)
 
-    def anew(*_: int) -> mk.experiments.Benchmark:
-        """Data that have made nothing yet, as each run begins with."""
-        return dataclasses.replace(benchmark(), made={})
-
-    monkeypatch.setitem(_reproduce._BENCHMARKS, "predator-prey", anew)
-    steps, seen, make = [], [], _data.make_closure
-    monkeypatch.setattr(
-        _data,
-        "make_closure",
-        lambda recipe, *args, **settings: (
-            steps.append(recipe.steps) or make(recipe, *args, **settings)
-        ),
-    )
+    seen = []
     monkeypatch.setattr(
         _reproduce,
         "predictions",
@@ -156,28 +163,22 @@ def test_a_closure_is_trained_once(
 
     kill(machine, 2)
     (file,) = folder.glob("unfinished/tiny-small-*/closure-quick-1-100.mk")
-    trained = mk.load(file, like=anew().with_closure("quick", 1).closure)
-    steps.clear()
+    kept = mk.load(file, like=anew().with_closure("quick", 1).closure)
+    trained.clear()
     reproduce("tiny")
-    assert steps == [0]
-    for one, other in zip(*map(jax.tree.leaves, (trained, seen[0])), strict=True):
+    assert trained == [0]
+    for one, other in zip(*map(jax.tree.leaves, (kept, seen[0])), strict=True):
         np.testing.assert_array_equal(one, other)
     assert files(folder) == {"tiny-small.json"}
 
 
 def test_the_gauge_takes_the_closures_that_were_kept(
-    folder: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    folder: Path, machine: Machine, trained: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of them, also where it is reached by a run that trained none."""
-    monkeypatch.setitem(_closures.RECIPES, "quick", _closures.Recipe(steps=3))
     cells = tuple(dataclasses.replace(CELL, closure="quick", closure_seed=n) for n in (1, 2))
     quick = Experiment("predator-prey", cells, trajectories=8, test_trajectories=4)
     monkeypatch.setitem(EXPERIMENTS, ("tiny", "fair", "small"), quick)
-    monkeypatch.setitem(
-        _reproduce._BENCHMARKS,
-        "predator-prey",
-        lambda *_: dataclasses.replace(benchmark(), made={}),
-    )
 
     def killed(*_) -> None:
         raise KeyboardInterrupt
@@ -186,14 +187,7 @@ def test_the_gauge_takes_the_closures_that_were_kept(
         patch.setattr(_reproduce, "predictions", killed)
         with pytest.raises(KeyboardInterrupt):
             reproduce("tiny")
-    trained, make = [], _data.make_closure
-    monkeypatch.setattr(
-        _data,
-        "make_closure",
-        lambda recipe, *args, **settings: (
-            trained.append(recipe.steps) or make(recipe, *args, **settings)
-        ),
-    )
+    trained.clear()
     monkeypatch.setattr(
         _reproduce,
         "predictions",

@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from ._runs import loss_name
+from ._runs import error_traces, loss_name
 from ._style import (
     COLOURS,
     ERROR,
@@ -84,25 +84,10 @@ def savings_figure(systems: Mapping[str, tuple[Sequence[Any], Sequence[Any]]]) -
     for column, both in enumerate(systems.values(), start=1):
         for name, colour, unordered in zip(("all sites", "some"), COLOURS, both, strict=False):
             runs = sorted(unordered, key=lambda run: run["forces_training"])
-            errors = [[e for e in run["errors"] if e is not None] for run in runs]
             forces = [run["forces_training"] for run in runs]
-            common = {"legendgroup": name, "name": name, "row": 1, "col": column}
-            figure.add_scatter(
-                x=forces,
-                y=[None if None in run["errors"] else np.mean(run["errors"]) for run in runs],
-                mode="lines",
-                line={"color": colour, "width": 3},
-                showlegend=column == 1,
-                **common,
-            )
-            figure.add_scatter(
-                x=np.repeat(forces, [len(own) for own in errors]),
-                y=[e for own in errors for e in own],
-                mode="markers",
-                marker={"color": colour, "size": 6, "opacity": 0.6},
-                showlegend=False,
-                **common,
-            )
+            errors = [np.array(run["errors"], float) for run in runs]  # of a diverged one NaN
+            traces = error_traces(name, colour, forces, errors, legend=column == 1)
+            figure.add_traces(traces, rows=1, cols=column)
         paid = [run["forces_training"] for runs in both for run in runs]
         multiples = (1,) if max(paid) > 100 * min(paid) else (1, 3)
         ticks = [n * 10**e for e in range(2, 10) for n in multiples]
