@@ -390,9 +390,9 @@ EXPERIMENTS: dict[tuple[str, str, str], Experiment] = {
         "lennard-jones",
         _sizes(
             (800, 2_700, 6_400, 21_600, 51_200),
-            {"exact": (100, 200), "difference": (200, 400, 800, 1_600)},
+            {"exact": (50, 100, 200), "difference": (200, 400, 800, 1_600)},
             10_000,
-            seeds=4,
+            seeds=8,
             leading=12,
         ),
         trajectories=60,
