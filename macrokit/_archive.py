@@ -169,12 +169,13 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
     note = folder / "settings.json"
     if not note.exists():
         # Apart from the same note, which another process is writing or was killed over.
-        others = set(folder.glob("*")) - set(folder.glob(f".{note.name}.*.part"))
-        if others:
+        others = [f for f in folder.glob("*") if not f.match(f".{note.name}.*.part")]
+        if not others:
+            write_whole(note, json.dumps(settings).encode())
+        elif not note.exists():  # asked again: another process may have claimed it between
             raise ValueError(
                 f"{folder} holds other files. Choose a new folder for these trajectories."
             )
-        write_whole(note, json.dumps(settings).encode())
     found = json.loads(note.read_text(encoding="utf-8"))
     if found != settings:
         differing = sorted(k for k in settings if found.get(k) != settings[k])

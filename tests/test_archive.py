@@ -114,6 +114,21 @@ def test_a_note_half_written_is_not_another_file(tmp_path: Path) -> None:
     assert len(stored(tmp_path)) == len(STARTS)
 
 
+def test_a_folder_that_another_process_claims_meanwhile_is_shared(tmp_path: Path) -> None:
+    """It claims and fills it after this one saw no note, and before it sees what else is there."""
+    look = Path.glob
+
+    def late(folder: Path, pattern: str):
+        patch.undo()
+        stored(tmp_path)
+        return look(folder, pattern)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "glob", late)
+        runs = stored(tmp_path)
+    assert len(runs) == len(STARTS)
+
+
 def test_a_damaged_chunk_is_noticed_by_its_checksum(tmp_path: Path) -> None:
     runs = stored(tmp_path)
     chunk = next(p for p in (tmp_path / "x" / "c" / "3").rglob("*") if p.is_file())
