@@ -523,7 +523,7 @@ def test_every_size_reaches_the_error_both_ways() -> None:
     for ways in by_size().values():
         for cost in ways.values():
             assert cost["reached"]
-            assert len(cost["forces"]) == 4
+            assert len(cost["forces"]) == 8
 
 
 def test_what_fifty_atoms_save_grows_with_the_box() -> None:
