@@ -102,6 +102,8 @@ def simulate_to(
 
     Started again after an interruption it goes on with the group that was not finished; where all
     are there it simulates nothing. Of several processes one simulates, and the others wait for it.
+    A folder is known by the system's class and parameters, by `starts`, `duration`, `step`, `every`
+    and `method`; it does not know of another `until` or of an edited force: use a new folder then.
 
     Raises `ValueError` when the folder holds another simulation, or when the disk is full.
     """
@@ -127,23 +129,35 @@ def _fill(
     frames = round(settings["duration"] / settings["step"]) // settings["every"] + 1
     size = starts[0].size
     group = largest_divisor(len(starts), max(cores(), _GROUP // (frames * size)))
+    note = folder / "so-far.json"
+    # What is there may have been made in groups of another size, on another machine.
+    about: dict[str, Any] = {"lengths": [], "forces": 0, "seconds": 0.0}
+    if note.exists():
+        about = json.loads(note.read_text(encoding="utf-8"))
     try:
         x = _open(folder, (len(starts), frames, *starts.shape[1:]))
         with tqdm.tqdm(
-            total=len(starts), disable=not progress, unit="trajectory", desc="simulating"
+            total=len(starts),
+            initial=len(about["lengths"]),
+            disable=not progress,
+            unit="trajectory",
+            desc="simulating",
         ) as bar:
-            for first in range(0, len(starts), group):
-                mark = folder / f"{first}.json"  # written last: this group is complete
-                if not mark.exists():
-                    begun = time.perf_counter()
-                    own = jnp.asarray(starts[first : first + group])
-                    runs = simulate(system, own, **settings)
-                    _write(x, first, runs)
-                    facts = _facts(runs) | {"seconds": time.perf_counter() - begun}
-                    write_whole(mark, json.dumps(facts).encode())
-                    del runs
-                    trim_memory()
-                bar.update(group)
+            while (first := len(about["lengths"])) < len(starts):
+                begun = time.perf_counter()
+                own = jnp.asarray(starts[first : first + group])
+                runs = simulate(system, own, **settings)
+                _write(x, first, runs)
+                about = {
+                    "times": np.asarray(runs.times).tolist(),
+                    "lengths": about["lengths"] + runs.lengths.tolist(),
+                    "forces": about["forces"] + runs.forces,
+                    "seconds": about["seconds"] + time.perf_counter() - begun,
+                }
+                write_whole(note, json.dumps(about).encode())  # last: this group is complete
+                del runs
+                trim_memory()
+                bar.update(len(own))
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
@@ -151,17 +165,7 @@ def _fill(
             f"The disk of {folder} is full. The trajectories that are complete stay: make room and "
             "start again, or choose another folder."
         ) from error
-    marks = [folder / f"{first}.json" for first in range(0, len(starts), group)]
-    parts = [json.loads(mark.read_text(encoding="utf-8")) for mark in marks]
-    about = {
-        "times": parts[0]["times"],
-        "lengths": [length for part in parts for length in part["lengths"]],
-        "forces": sum(part["forces"] for part in parts),
-        "seconds": sum(part["seconds"] for part in parts),
-    }
-    write_whole(folder / "trajectories.json", json.dumps(about).encode())
-    for mark in marks:
-        mark.unlink()
+    note.replace(folder / "trajectories.json")
 
 
 def _claim(folder: Path, settings: dict[str, Any]) -> None:
@@ -207,14 +211,6 @@ def _open(folder: Path, shape: tuple[int, ...]) -> zarr.Array:
 def _write(x: zarr.Array, first: int, runs: Trajectories) -> None:
     for run, length in enumerate(runs.lengths):
         x[first + run, :length] = np.asarray(runs.x[run, :length])
-
-
-def _facts(runs: Trajectories) -> dict[str, Any]:
-    return {
-        "times": np.asarray(runs.times).tolist(),
-        "lengths": runs.lengths.tolist(),
-        "forces": runs.forces,
-    }
 
 
 def _fingerprint(system: AbstractSystem, starts: AnyArray) -> str:

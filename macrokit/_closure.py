@@ -193,9 +193,12 @@ def linear_closure(
     norm of those gradients over the states. With linear observables whose gradients are orthogonal
     and of equal norm, κ(M) = 1 exactly.
 
-    - `states`: snapshots to take mean, principal directions and spreads from.
+    - `states`: snapshots to take mean and spreads from; principal directions are those of the first
+      2,000 (of large states 500), so mix them (`spread`).
     - `learned`: number of learned variables.
     - `key`: for the decoder's initial weights.
+
+    Raises `ValueError` when the states vary in fewer directions.
     """
     flat, mean, spread = _statistics(states)
     gradients = _gradients_at(observable, mean.reshape(states.shape[1:]))
@@ -258,15 +261,27 @@ def principal_directions(
     """Leading principal directions orthogonal to `gradients`, each of norm 1.
 
     The sign, which is the machine's with LAPACK, is that in which the farthest state is ahead.
+    Raises `ValueError` when there are fewer directions in which the states vary.
     """
     basis = np.linalg.qr(gradients.T)[0]
     rest = (centred @ basis) @ basis.T
     np.subtract(centred, rest, out=rest)  # all states of a large system: no third copy
     if len(rest) >= rest.shape[1]:
-        rows = np.linalg.svd(rest, full_matrices=False)[2][:count]
+        _, lengths, rows = np.linalg.svd(rest, full_matrices=False)
     else:  # of few states with many coordinates: from the products of the states with each other
         values, vectors = np.linalg.eigh(rest @ rest.T)
-        rows = (vectors[:, : -count - 1 : -1].T @ rest) / np.sqrt(values[: -count - 1 : -1, None])
+        lengths = np.sqrt(np.maximum(values[::-1], 0))
+        rows = vectors[:, : -count - 1 : -1].T @ rest
+        rows /= np.maximum(lengths[: len(rows), None], np.finfo(rows.dtype).tiny)
+    # One each is taken by the mean and by every observable.
+    most = min(len(centred) - 1, centred.shape[1] - len(gradients))
+    varying = min(most, int((lengths > np.finfo(rest.dtype).eps * lengths[0]).sum()))
+    if not 0 < count <= varying:
+        raise ValueError(
+            f"The states vary in {varying} directions beside the observables, but {count} learned "
+            "variables were asked for. Take more states or fewer variables."
+        )
+    rows = rows[:count]
     ahead = rest @ rows.T
     farthest = np.abs(ahead).argmax(axis=0)
     rows[ahead[farthest, np.arange(len(rows))] < 0] *= -1

@@ -158,14 +158,24 @@ def diagnose(
     weighs noise only: where states are still too few to learn from, fewer sites in more of them do
     better than this says.
 
-    Raises `ValueError` with fewer than 10 states, or a number of sites or of leading variables that
-    there is not.
+    Raises `ValueError` with fewer than 10 states, without a candidate, or for a `fraction`, a
+    number of sites or of leading variables, or seconds that there are not.
     """
     x = np.asarray(x)
     if len(x) < 10:
         raise ValueError(
             f"The gauge needs at least 10 pilot states, better 50, but got {len(x)}. "
             "Take more of them by `spread`."
+        )
+    if force_seconds is not None and not 0 < force_seconds < np.inf:
+        raise ValueError(
+            f"force_seconds must be positive, but got {force_seconds}. It is what the force on one "
+            "site takes; leave it out to measure it."
+        )
+    if candidates is not None and not candidates:
+        raise ValueError(
+            "There is no design among the candidates. Leave `candidates` out for all of the "
+            "catalogue."
         )
     if candidates is None:
         candidates = {name: make_design(name, closure) for name in designs.TABLE}

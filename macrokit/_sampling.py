@@ -187,6 +187,11 @@ def affordable(
 
 def number_drawn(fraction: float, sites: int) -> int:
     """How many of `sites` are a `fraction` of them; at least one."""
+    if not 0 < fraction <= 1:
+        raise ValueError(
+            f"fraction must lie in (0, 1], but got {fraction}. It is the share of the sites whose "
+            "force is computed: 0.2 for a fifth, 1 for all."
+        )
     return max(1, round(fraction * sites))
 
 
@@ -210,7 +215,8 @@ def sample(
 ) -> Snapshots:
     """Draw sites in each state and compute the force there, and only there.
 
-    - `x`: states. - `fraction`: p ∈ (0, 1], share of the sites that is drawn; 1 computes all.
+    - `x`: states. - `fraction`: p ∈ (0, 1], share of the sites that is drawn; 1 computes all
+      but with designs that may draw a site twice.
     - `design`: how sites are drawn, `Stratified("state")` by default: one from each block of sites
       whose states are alike. Where states tell nothing of forces it is as good as a blind draw.
     - `free`: take the system's free channels exactly, on every site; `False` draws them like the
@@ -219,11 +225,6 @@ def sample(
 
     Returns `Snapshots`, whose `forces` is what this cost.
     """
-    if not 0 < fraction <= 1:
-        raise ValueError(
-            f"fraction must lie in (0, 1], but got {fraction}. It is the share of the sites whose "
-            "force is computed: 0.2 for a fifth, 1 for all."
-        )
     design = Stratified("state") if design is None else design
     number = number_drawn(fraction, system.num_sites)
     x = _put(x)

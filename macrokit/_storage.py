@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 _MAGIC = "macrokit"
-_VERSION = 1
+_VERSION = 2  # 1 did not name functions
 
 Tree = TypeVar("Tree")
 
@@ -64,7 +64,8 @@ def load(path: str | os.PathLike, *, like: Tree) -> Tree:
         )
     found = [_shape(leaf) for leaf in leaves]
     # Numbers and names that are no arrays, such as OnsagerNet's α, are those of `like`.
-    expected, found = expected + header["settings"], found + _settings(like)
+    named = header["version"] > 1
+    expected, found = expected + header["settings"], found + _settings(like, named=named)
     if found != expected:
         detail = f"{len(expected)} parts in the file, {len(found)} in `like`"
         differing = [(a, b) for a, b in zip(expected, found, strict=False) if a != b]
@@ -153,8 +154,14 @@ def _array_leaves(tree: Any) -> list[Any]:
     return jax.tree.leaves(eqx.filter(tree, eqx.is_array))
 
 
-def _settings(tree: Any) -> list[Any]:
-    return [leaf for leaf in jax.tree.leaves(tree) if isinstance(leaf, bool | int | float | str)]
+def _settings(tree: Any, *, named: bool = True) -> list[Any]:
+    """Numbers and words among the leaves, and the names of functions, such as activations."""
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if not eqx.is_array(leaf)]
+    return [
+        getattr(leaf, "__name__", type(leaf).__name__) if callable(leaf) else leaf
+        for leaf in leaves
+        if isinstance(leaf, bool | int | float | str) or (named and callable(leaf))
+    ]
 
 
 def _is_key(leaf: Any) -> bool:

@@ -96,6 +96,31 @@ def test_a_killed_simulation_goes_on_and_ends_the_same(tmp_path: Path, monkeypat
         stored(tmp_path / "part")
 
 
+@pytest.mark.parametrize("cores", [1, 3, 6])
+def test_a_simulation_may_go_on_with_another_number_of_cores(
+    tmp_path: Path, monkeypatch, cores: int
+) -> None:
+    whole = stored(tmp_path / "whole")
+    real, calls = _archive.simulate, []
+
+    def killed(*arguments, **settings):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments, **settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_archive, "simulate", killed)
+        with pytest.raises(KeyboardInterrupt):
+            stored(tmp_path / "part")
+    monkeypatch.setattr(_archive, "cores", lambda: cores)
+    part = stored(tmp_path / "part")
+    np.testing.assert_array_equal(part.lengths, whole.lengths)
+    assert part.forces == whole.forces
+    for run in range(len(STARTS)):
+        np.testing.assert_allclose(part.frames(run), whole.frames(run), atol=1e-6)
+
+
 def test_another_simulation_is_refused(tmp_path: Path) -> None:
     stored(tmp_path / "here")
     with pytest.raises(ValueError, match=r"holds another simulation: it differs in step\. Choose"):
@@ -151,7 +176,7 @@ def test_a_full_disk_says_so_and_loses_nothing(tmp_path: Path, monkeypatch) -> N
         patch.setattr(_archive, "_write", full)
         with pytest.raises(ValueError, match=r"is full\. .* complete stay: make room"):
             stored(tmp_path)
-    assert json.loads((tmp_path / "0.json").read_text())["lengths"]
+    assert len(json.loads((tmp_path / "so-far.json").read_text())["lengths"]) == 2
     np.testing.assert_array_equal(
         stored(tmp_path).lengths, mk.simulate(SYSTEM, STARTS, until=extinct, **SETTINGS).lengths
     )

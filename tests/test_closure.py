@@ -97,6 +97,27 @@ def test_directions_of_few_states_with_many_coordinates(double) -> None:
     np.testing.assert_allclose(rows @ rows.T, np.eye(5), atol=1e-10)
 
 
+@pytest.mark.parametrize(
+    ("count", "states", "varying"), [(5, 5, 4), (9, 30, 8), (0, 30, 8), (3, 2, 1)]
+)
+def test_more_directions_than_there_are(count: int, states: int, varying: int) -> None:
+    """Of ten coordinates, two observables; the mean takes a direction of few states."""
+    system = PredatorPrey(nodes=5)
+    x = np.random.default_rng(0).normal(size=(states, 10, 1)).astype(np.float32)
+    message = rf"vary in {varying} directions beside the observables, but {count} learned"
+    with pytest.raises(ValueError, match=message):
+        mk.linear_closure(system.observable, x, count, key=KEY)
+
+
+def test_directions_in_which_nothing_varies() -> None:
+    rng = np.random.default_rng(0)
+    centred = rng.normal(size=(40, 3)) @ rng.normal(size=(3, 20))
+    gradients = rng.normal(size=(2, 20))
+    assert principal_directions(centred, gradients, 3).shape == (3, 20)
+    with pytest.raises(ValueError, match="vary in 3 directions"):
+        principal_directions(centred, gradients, 4)
+
+
 @pytest.mark.parametrize("states", [30, 300])
 def test_the_sign_of_a_direction_is_that_of_the_states(double, states: int) -> None:
     """Not that of a linear algebra library, which differs between machines."""

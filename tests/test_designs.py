@@ -201,6 +201,27 @@ def test_no_size_no_draw() -> None:
         mk.designs.ProportionalToSize().draw(SYSTEM, STATE, 3, key=jax.random.key(0))
 
 
+@pytest.mark.parametrize("wrong", [-1.0, jnp.nan, jnp.inf])
+def test_impossible_sizes(wrong: float) -> None:
+    size = jnp.ones(SITES).at[2].set(wrong)
+    design = mk.designs.ProportionalToSize(lambda x: size)
+    with pytest.raises(Exception, match="must be finite, none of them negative and not all zero"):
+        design.draw(SYSTEM, STATE, 5, key=jax.random.key(0))
+
+
+def test_a_site_without_size_is_never_drawn_and_may_have_no_value() -> None:
+    size = jnp.ones(SITES).at[2].set(0)
+    design = mk.designs.ProportionalToSize(lambda x: size)
+    sites, _ = design.draw(SYSTEM, STATE, 1000, key=jax.random.key(0))
+    assert set(np.asarray(sites).tolist()) == set(range(SITES)) - {2}
+    values = jnp.asarray(np.stack([VALUES, VALUES], axis=1), jnp.float32).at[2, 0].set(0)
+    known, lost = design.variance(SYSTEM, STATE, 5, values)
+    others = np.delete(VALUES, 2)
+    expected = ((SITES - 1) * (others**2).sum() - others.sum() ** 2) / 5
+    np.testing.assert_allclose(known, expected, rtol=1e-4)
+    assert lost == np.inf
+
+
 def test_distinct_sites_with_replacement() -> None:
     sites, weights = redraws("with-replacement", 5)
     np.testing.assert_allclose(weights, SITES / 5, rtol=1e-6)

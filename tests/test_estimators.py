@@ -298,6 +298,35 @@ def test_exact_refuses_repeated_sites() -> None:
         mk.label(mk.estimators.Exact(), closure(RING), snapshots)
 
 
+def test_a_site_that_is_named_twice_counts_once() -> None:
+    x = states(RING, 3)
+    whole = mk.sample(RING, x, key=KEY)
+    twice = np.concatenate([whole.sites, whole.sites[:, :3]], axis=1)
+    again = mk.Snapshots(
+        whole.x,
+        twice,
+        np.take_along_axis(np.asarray(whole.force), twice[..., None], axis=1),
+        np.where((twice < 3), 0.5, 1.0).astype(np.float32),
+    )
+    once, same = (mk.label(mk.estimators.Exact(), closure(RING), own) for own in (whole, again))
+    np.testing.assert_allclose(same.b, once.b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("spread", [0.0, -1.0, np.nan])
+def test_a_spread_that_is_none_is_refused(spread: float) -> None:
+    snapshots = mk.sample(RING, states(RING, 3), key=KEY)
+    with pytest.raises(ValueError, match=r"spread must be positive, one number or 4, but got"):
+        mk.label(mk.estimators.Exact(), closure(RING), snapshots, spread=spread)
+
+
+def test_a_label_that_is_not_finite_is_named() -> None:
+    snapshots = mk.sample(RING, states(RING, 3), key=KEY)
+    phi = closure(RING)
+    broken = eqx.tree_at(lambda c: c.encoder.weight, phi, phi.encoder.weight.at[0, 3].set(jnp.nan))
+    with pytest.raises(ValueError, match=r"label of snapshot 0 is not finite\. Look for"):
+        mk.label(mk.estimators.Exact(), broken, snapshots)
+
+
 def test_a_closure_of_another_size_is_refused() -> None:
     snapshots = mk.sample(RING, states(RING, 3), key=KEY)
     message = (

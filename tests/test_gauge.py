@@ -207,6 +207,21 @@ def test_the_numbers_of_sites_are_yours(ring: mk.Diagnosis) -> None:
         diagnose(RING, closure(RING), pilot, fraction=0.5, numbers=[13])
 
 
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"fraction": 0}, r"fraction must lie in \(0, 1\], but got 0"),
+        ({"fraction": 2}, r"fraction must lie in \(0, 1\], but got 2"),
+        ({"candidates": {}}, r"no design among the candidates\. Leave"),
+        ({"force_seconds": 0.0}, r"force_seconds must be positive, but got 0\.0"),
+        ({"force_seconds": np.nan}, r"force_seconds must be positive, but got nan"),
+    ],
+)
+def test_impossible_choices(choices: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        diagnose(RING, closure(RING), np.asarray([state(RING)] * 10), **choices)
+
+
 def test_too_few_states() -> None:
     message = r"at least 10 pilot states, better 50, but got 3\. Take more of them by `spread`"
     with pytest.raises(ValueError, match=message):

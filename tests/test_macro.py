@@ -227,6 +227,16 @@ def test_a_forcing_may_raise_the_potential(double) -> None:
     assert shared_net(0, forcing=False).guarantee().holds
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("onsagernet", "alpha"), ("shared-onsagernet", "beta"), ("gfinn", "beta")]
+)
+def test_a_guarantee_needs_positive_numbers(name: str, value: str) -> None:
+    kind = type(build(name, 3, 8, key=jax.random.key(0)))
+    for wrong in (0.0, -5.0):
+        with pytest.raises(ValueError, match=rf"{value} must be positive, but got {wrong}\."):
+            kind(3, 8, key=jax.random.key(0), **{value: wrong})
+
+
 def test_a_trunk_has_a_layer() -> None:
     text = "The trunk must have a depth of at least 1 layer, but got 0."
     with pytest.raises(ValueError, match=text):

@@ -1,5 +1,6 @@
 """Files: bit-equal round trips, clear words about damaged ones, and never half a file."""
 
+import functools
 import io
 import itertools
 import json
@@ -140,10 +141,25 @@ def test_other_sizes_and_settings(file: Path, changes: dict, message: str) -> No
 
 
 def test_a_newer_version(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_storage, "_VERSION", 2)
+    monkeypatch.setattr(_storage, "_VERSION", 3)
     mk.save(file, parts())
     monkeypatch.undo()
-    refused(file, r"has format version 2; this macrokit reads up to 1\. Update macrokit\.")
+    refused(file, r"has format version 3; this macrokit reads up to 2\. Update macrokit\.")
+
+
+def test_another_activation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no array, and another model all the same."""
+    path = tmp_path / "field.mk"
+    relu = mk.macro.MLP(3, 8, activation=jax.nn.relu, key=KEY)
+    mk.save(path, relu)
+    assert_same(mk.load(path, like=relu), relu)
+    refused(path, "relu in the file, tanh in `like`", like=mk.macro.MLP(3, 8, key=KEY))
+    # A file of version 1 does not say: it is read as it always was.
+    monkeypatch.setattr(_storage, "_VERSION", 1)
+    monkeypatch.setattr(_storage, "_settings", functools.partial(_storage._settings, named=False))
+    mk.save(path, relu)
+    monkeypatch.undo()
+    assert_same(mk.load(path, like=relu), relu)
 
 
 # --- files that are damaged or foreign -----------------------------------------------------------

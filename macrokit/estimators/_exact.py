@@ -12,7 +12,8 @@ class Exact(AbstractEstimator):
     """
 
     def __call__(self, rows: Rows) -> tuple[Float[Array, "d d"], Macro, Float[Array, ""]]:
-        velocity = rows.jacobian @ rows.force
+        # Weights are 1 where each site is there once; one that is there twice may count once.
+        velocity = rows.jacobian @ (rows.weights * rows.force)
         target = rows.metric * velocity
         return jnp.diag(rows.metric), target, velocity @ target
 

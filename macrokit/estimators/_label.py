@@ -27,7 +27,8 @@ def label(
       it); by default that of these snapshots. 1.0 gives W = 1, as in the released code.
 
     Raises `ValueError` when the estimator cannot work with so few sites, or when the closure was
-    made for states of another shape.
+    made for states of another shape, for a `spread` that is not positive, or when a label is not
+    finite.
     """
     total = snapshots.x.shape[1]
     estimator.check(int(snapshots.distinct.min()), total)
@@ -39,10 +40,22 @@ def label(
             "Train a closure on states of this system."
         )
     z = encode_states(closure, snapshots.x)
+    if spread is not None and not (np.asarray(spread) > 0).all():
+        raise ValueError(
+            f"spread must be positive, one number or {z.shape[1]}, but got {spread}. Leave it out "
+            "for that of these snapshots."
+        )
     spread = np.asarray(z).std(axis=0) if spread is None else np.broadcast_to(spread, z.shape[1:])
     # What does not vary, or is one snapshot only, has no unit of its own.
     metric = np.where(spread > 0, spread, 1).astype(z.dtype) ** -2
     S, b, c = _label(estimator, closure, snapshots, jax.device_put(metric))
+    finite = np.asarray(jnp.isfinite(S).all(axis=(1, 2)) & jnp.isfinite(b).all(axis=1))
+    if not finite.all():
+        raise ValueError(
+            f"The label of snapshot {int(np.argmin(finite))} is not finite. Look for numbers that "
+            "are not finite in its state, its forces and the closure, or for variables of the "
+            "closure that depend on each other (κ(M))."
+        )
     return Labels(z, S, b, c, jnp.asarray(len(snapshots), jnp.int32))
 
 

@@ -41,6 +41,16 @@ class AbstractMacro(eqx.Module):
         return {}
 
 
+def check_positive(**values: float) -> None:
+    """Raises `ValueError` unless all of them are: without it the structure is none."""
+    for name, value in values.items():
+        if not value > 0:
+            raise ValueError(
+                f"{name} must be positive, but got {value}. The field has its structure, and what "
+                "it guarantees, for positive ones only."
+            )
+
+
 def cosine(a: Macro, b: Macro) -> Float[Array, ""]:
     """a·b/(|a||b|), 0 where one of them vanishes."""
     return ratio(a @ b, jnp.linalg.norm(a) * jnp.linalg.norm(b))

@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .._types import Key, Macro
-from ._abstract import AbstractMacro, Guarantee, cosine, ratio
+from ._abstract import AbstractMacro, Guarantee, check_positive, cosine, ratio
 
 
 class GFINN(AbstractMacro):
@@ -57,6 +57,7 @@ class GFINN(AbstractMacro):
                 "Use an OnsagerNet or an MLP for one variable."
             )
         *net_keys, slope_key, matrix_key = jax.random.split(key, 5)
+        check_positive(beta=beta)
         self.dim = dim
         self.beta = beta
         self.energy_net, self.entropy_net, self.matrix_net = (

@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .._types import Key, Macro
-from ._abstract import AbstractMacro, Guarantee, cosine
+from ._abstract import AbstractMacro, Guarantee, check_positive, cosine
 
 
 class OnsagerNet(AbstractMacro):
@@ -31,6 +31,7 @@ class OnsagerNet(AbstractMacro):
         self, dim: int, width: int = 32, *, alpha: float = 0.01, beta: float = 0.1, key: Key
     ):
         potential_key, matrix_key, gamma_key = jax.random.split(key, 3)
+        check_positive(alpha=alpha, beta=beta)
         self.dim = dim
         self.alpha, self.beta = alpha, beta
         self.potential_net = eqx.nn.MLP(dim, width, width, 2, jax.nn.tanh, key=potential_key)

@@ -7,7 +7,7 @@ from jax.nn.initializers import glorot_uniform, orthogonal
 from jaxtyping import Array, Float
 
 from .._types import Key, Macro
-from ._abstract import AbstractMacro, Guarantee, cosine
+from ._abstract import AbstractMacro, Guarantee, check_positive, cosine
 
 
 class SharedOnsagerNet(AbstractMacro):
@@ -52,6 +52,7 @@ class SharedOnsagerNet(AbstractMacro):
         trunk_key, matrix_key, bias_key, potential_key, forcing_key, gamma_key = jax.random.split(
             key, 6
         )
+        check_positive(alpha=alpha, beta=beta)
         self.dim = dim
         self.alpha, self.beta = alpha, beta
         self.trunk = tuple(

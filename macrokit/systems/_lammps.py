@@ -197,9 +197,14 @@ class _Engine:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator["_Engine"]:
-        """For one thread at a time."""
+        """For one thread at a time. Interrupted, LAMMPS is ended: what it is left in, nobody knows,
+        pairs that are left out for one."""
         with self.lock:
-            yield self
+            try:
+                yield self
+            except BaseException:
+                self.close()
+                raise
 
     def open(self) -> Any:
         if self.lammps is None:
@@ -231,7 +236,6 @@ class _Engine:
             try:
                 lammps.command(line)
             except Exception as error:  # LAMMPS has no class of its own
-                self.close()  # what it is left in, nobody knows
                 what = str(error).splitlines()[0]
                 raise ValueError(
                     f"LAMMPS stopped at `{line}`: {what}. Where atoms are lost or not numeric, "

@@ -66,7 +66,8 @@ class PredatorPrey(AbstractSystem):
     @property
     def spectral_bound(self) -> float:
         """4D from δ², plus the reaction's largest rates for 0 ≤ u, v ≤ 1.2 (not sharp)."""
-        reaction = max(2.6, float(self.growth) * max(1.2 - float(self.threshold), 1.2))
+        threshold = float(self.threshold)
+        reaction = max(2.6, float(self.growth) * max(1.2 - threshold, threshold, 1.2))
         return 4 * float(self.diffusion) + reaction
 
     def start(self, amplitude: float | Array, level: float | Array) -> State:
