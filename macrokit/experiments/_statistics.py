@@ -114,8 +114,9 @@ def agreement(
     runs: Sequence[dict[str, Any]],
     published: Mapping[str, Mapping[int, tuple[float, float]]],
 ) -> list[dict[str, Any]]:
-    """Every published entry beside what was found: it `agrees` where the mean that was found is
-    not above the published one by more than twice the larger standard deviation (`allowed`).
+    """Every published entry beside what was found: `no_worse` where the mean that was found is not
+    above the published one by more than twice the larger standard deviation (`allowed`), and it
+    `agrees` where it is not below by more than that either.
     """
     found, cells = means(runs, lambda run: run["loss"]), []
     for loss, entries in published.items():
@@ -123,8 +124,8 @@ def agreement(
             ours, own = found.get(loss, {}).get(forces, (np.inf, 0.0))
             allowed = 2 * max(spread, own)
             said = {"published": mean, "found": ours, "allowed": allowed}
-            agrees = ours <= mean + allowed
-            cells.append({"loss": loss, "forces": forces, **said, "agrees": agrees})
+            said |= {"no_worse": ours <= mean + allowed, "agrees": abs(ours - mean) <= allowed}
+            cells.append({"loss": loss, "forces": forces, **said})
     return cells
 
 

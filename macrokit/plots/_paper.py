@@ -119,7 +119,7 @@ def agreement_figure(cells: Sequence[Mapping[str, Any]]) -> go.Figure:
             marker={
                 "color": colour,
                 "size": 10,
-                "symbol": ["circle" if cell["agrees"] else "x" for cell in mine],
+                "symbol": ["circle" if cell["no_worse"] else "x" for cell in mine],
             },
         )
     figure.add_hline(1, line={"color": GREY, "dash": "dot"})
