@@ -172,13 +172,13 @@ def diagnose(
             f"force_seconds must be positive, but got {force_seconds}. It is what the force on one "
             "site takes; leave it out to measure it."
         )
-    if candidates is not None and not candidates:
+    if candidates is None:
+        candidates = {name: make_design(name, closure) for name in designs.TABLE}
+    if not candidates:
         raise ValueError(
             "There is no design among the candidates. Leave `candidates` out for all of the "
             "catalogue."
         )
-    if candidates is None:
-        candidates = {name: make_design(name, closure) for name in designs.TABLE}
     total = system.num_sites
     number = number_drawn(fraction, total)
     if numbers is None:

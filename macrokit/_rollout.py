@@ -34,9 +34,7 @@ def standardisation(labels: Labels) -> tuple[Macro, Macro, Macro, Macro]:
     The rates are those of an affine field of z fitted to b in the mean metric S̄:
     S̄ C = ⟨b φᵀ⟩⟨φφᵀ⟩⁻¹ with φ = (1, z). They use only forces that were paid for, and the fit
     averages the sampling noise. What few partial snapshots leave of it makes the rate of a variable
-    larger that is known badly, so that it weighs less in a metric of rates. A fit in each
-    snapshot's own S leaves less, but networks dressed with its rates were no better (800 atoms, 50
-    of them in each of 200 and 400 snapshots).
+    larger that is known badly, so that it weighs less in a metric of rates.
     """
     count = int(labels.count)
     z, S, b = (np.asarray(a, np.float64)[:count] for a in (labels.z, labels.S, labels.b))

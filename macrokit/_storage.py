@@ -156,10 +156,9 @@ def _array_leaves(tree: Any) -> list[Any]:
 
 def _settings(tree: Any, *, named: bool = True) -> list[Any]:
     """Numbers and words among the leaves, and the names of functions, such as activations."""
-    leaves = [leaf for leaf in jax.tree.leaves(tree) if not eqx.is_array(leaf)]
     return [
         getattr(leaf, "__name__", type(leaf).__name__) if callable(leaf) else leaf
-        for leaf in leaves
+        for leaf in jax.tree.leaves(tree)
         if isinstance(leaf, bool | int | float | str) or (named and callable(leaf))
     ]
 

@@ -72,18 +72,24 @@ def test_a_test_set_from_disk_is_the_one_from_memory(tmp_path: Path) -> None:
         )
 
 
-def test_a_killed_simulation_goes_on_and_ends_the_same(tmp_path: Path, monkeypatch) -> None:
-    whole = content(stored(tmp_path / "whole").folder)
+def killed_in(patch: pytest.MonkeyPatch, *, group: int) -> list[int]:
+    """Interrupt the simulation of that group, once; returns the list of all calls."""
     real, calls = _archive.simulate, []
 
-    def killed(*arguments, **settings):
+    def simulate(*arguments, **settings):
         calls.append(1)
-        if len(calls) == 3:
+        if len(calls) == group:
             raise KeyboardInterrupt
         return real(*arguments, **settings)
 
+    patch.setattr(_archive, "simulate", simulate)
+    return calls
+
+
+def test_a_killed_simulation_goes_on_and_ends_the_same(tmp_path: Path, monkeypatch) -> None:
+    whole = content(stored(tmp_path / "whole").folder)
     with monkeypatch.context() as patch:
-        patch.setattr(_archive, "simulate", killed)
+        calls = killed_in(patch, group=3)
         with pytest.raises(KeyboardInterrupt):
             stored(tmp_path / "part")
         with pytest.raises(ValueError, match=r"holds no complete trajectories\. Make them with"):
@@ -101,16 +107,8 @@ def test_a_simulation_may_go_on_with_another_number_of_cores(
     tmp_path: Path, monkeypatch, cores: int
 ) -> None:
     whole = stored(tmp_path / "whole")
-    real, calls = _archive.simulate, []
-
-    def killed(*arguments, **settings):
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return real(*arguments, **settings)
-
     with monkeypatch.context() as patch:
-        patch.setattr(_archive, "simulate", killed)
+        killed_in(patch, group=2)
         with pytest.raises(KeyboardInterrupt):
             stored(tmp_path / "part")
     monkeypatch.setattr(_archive, "cores", lambda: cores)

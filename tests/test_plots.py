@@ -358,7 +358,7 @@ def test_losses_stand_side_by_side_in_the_same_colours() -> None:
     assert figure.layout.yaxis2.matches == "y"
 
 
-def test_what_does_not_agree_is_crossed() -> None:
+def test_what_is_worse_is_crossed() -> None:
     full, part = FIGURES["agreement"]().data
     assert full.y == pytest.approx((0.5, 3.0))
     assert full.marker.symbol == ("circle", "x")

@@ -1,8 +1,8 @@
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._types import Macro
 from ._abstract import AbstractEstimator, Rows
+from ._direct import Direct
 
 
 class Exact(AbstractEstimator):
@@ -12,10 +12,8 @@ class Exact(AbstractEstimator):
     """
 
     def __call__(self, rows: Rows) -> tuple[Float[Array, "d d"], Macro, Float[Array, ""]]:
-        # Weights are 1 where each site is there once; one that is there twice may count once.
-        velocity = rows.jacobian @ (rows.weights * rows.force)
-        target = rows.metric * velocity
-        return jnp.diag(rows.metric), target, velocity @ target
+        # The direct estimate from all sites: each weighs 1, or together so if it is there twice.
+        return Direct()(rows)
 
     def check(self, drawn: int, total: int) -> None:
         if drawn != total:

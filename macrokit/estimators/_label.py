@@ -49,7 +49,7 @@ def label(
     # What does not vary, or is one snapshot only, has no unit of its own.
     metric = np.where(spread > 0, spread, 1).astype(z.dtype) ** -2
     S, b, c = _label(estimator, closure, snapshots, jax.device_put(metric))
-    finite = np.asarray(jnp.isfinite(S).all(axis=(1, 2)) & jnp.isfinite(b).all(axis=1))
+    finite = np.isfinite(S).all(axis=(1, 2)) & np.isfinite(b).all(axis=1)
     if not finite.all():
         raise ValueError(
             f"The label of snapshot {int(np.argmin(finite))} is not finite. Look for numbers that "
